@@ -1,0 +1,9 @@
+"""An audit log for ASGI services that cannot lose or silently alter a record, and can still forget a person."""
+
+from __future__ import annotations
+
+from pxl_audit.errors import AuditError
+from pxl_audit.middleware import AuditMiddleware
+from pxl_audit.record import record, record_sync
+
+__all__ = ["AuditError", "AuditMiddleware", "record", "record_sync"]

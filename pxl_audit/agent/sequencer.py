@@ -1,0 +1,92 @@
+"""From an event to a row: salts, commitments, leaf. No I/O but for randomness."""
+
+from __future__ import annotations
+
+import os
+from base64 import b64encode
+from collections.abc import Sequence
+
+import msgspec
+
+from pxl_audit.event import StoredEvent, decode_event
+from pxl_audit.leaf import SALT_BYTES, Leaf, commit, commitment_text, encode_leaf
+from pxl_audit.log.tiles import MAX_ENTRY_BYTES
+from pxl_audit.vault.journal import RowLine
+
+LATEST_SECONDS = 2**41
+
+
+class UnreadableEventError(ValueError):
+    """An event is not what this version writes."""
+
+
+def sequence(payloads: Sequence[bytes], first_index: int) -> list[RowLine]:
+    """Rows for events, numbered from `first_index`.
+
+    Raises:
+        UnreadableEventError: one of them is not an event; its position is the first argument.
+    """
+    noise = os.urandom(2 * SALT_BYTES * len(payloads))
+    rows = []
+    for i, payload in enumerate(payloads):
+        try:
+            event = decode_event(payload)
+        except msgspec.MsgspecError as error:
+            raise UnreadableEventError(i, str(error)) from None
+        start = 2 * SALT_BYTES * i
+        rows.append(
+            _row(
+                event,
+                first_index + i,
+                noise[start : start + SALT_BYTES],
+                noise[start + SALT_BYTES : start + 2 * SALT_BYTES],
+            )
+        )
+    return rows
+
+
+def _row(event: StoredEvent, index: int, actor_salt: bytes, target_salt: bytes) -> RowLine:
+    actor_commitment, actor, actor_text = _open(b"actor", event.actor, actor_salt)
+    target_commitment, target, target_text = _open(b"target", event.target, target_salt)
+    leaf = encode_leaf(
+        Leaf(
+            a=actor_commitment,
+            b=target_commitment,
+            c=event.c,
+            d=event.d,
+            e=event.e,
+            f=event.f,
+            g=event.g,
+            h=event.h,
+            i=event.i,
+            k=event.k,
+            m=event.m,
+            n=event.n,
+            o=event.o,
+            p=event.p,
+            r=event.r,
+            s=event.s,
+            t=min(max(event.t // 1_000_000, 0), LATEST_SECONDS),
+            u=event.u,
+            v=event.v,
+            w=event.w,
+        )
+    )
+    if len(leaf) > MAX_ENTRY_BYTES or not leaf.isascii():
+        raise UnreadableEventError(index, "its skeleton is too long or not ASCII")
+    return RowLine(
+        index=index,
+        leaf=leaf.decode("ascii"),
+        actor=actor,
+        actor_salt=actor_text,
+        target=target,
+        target_salt=target_text,
+    )
+
+
+def _open(part: bytes, raw: msgspec.Raw | msgspec.UnsetType, salt: bytes) -> tuple[str, str | None, str | None]:
+    """Commitment, canonical text and salt of a part; an absent part has the random bytes as its commitment."""
+    if isinstance(raw, msgspec.UnsetType):
+        return commitment_text(salt), None, None
+    canonical = bytes(raw)
+    return commitment_text(commit(part, salt, canonical)), canonical.decode("utf-8"), b64encode(salt).decode("ascii")

@@ -1,0 +1,102 @@
+"""`await record("proof.verified", ...)`: domain events, beside the records of requests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from pxl_audit.errors import UnavailableError
+from pxl_audit.event import Json, make_event
+from pxl_audit.identity import user_of
+from pxl_audit.middleware import current_exchange
+from pxl_audit.recorder import Recorder, default_recorder
+
+DURABLE_SECONDS = 30.0
+
+
+async def record(  # the facets of an event, all but the name by keyword
+    name: str,
+    *,
+    actor: str | Mapping[str, Json] | None = None,
+    target: str | Mapping[str, Json] | None = None,
+    outcome: str = "success",
+    attributes: Mapping[str, Json] | None = None,
+    retention: str = "access",
+    durable: bool = False,
+) -> None:
+    """Record a domain event.
+
+    Args:
+        name: lower-case words joined by dots, such as `proof.verified`.
+        actor: a user id, or members of the part `actor`; inside a request the request's own user if left out.
+        target: the id of the thing acted upon, or members of the part `target`.
+        outcome: `success`, `failure` or `unknown`.
+        attributes: more about it; personal data is welcome here, because it goes into the erasable part `target`.
+        retention: `access`, `security` or `control`.
+        durable: return only when the event is on the disk.
+
+    Raises:
+        UsageError: a name or value is outside what the format allows.
+        UnavailableError: there is no audit log in this process, or (`durable`) it cannot take the event now.
+    """
+    recorder, seq = _append(name, actor, target, outcome, attributes, retention)
+    if not durable:
+        return
+    if not seq:
+        raise UnavailableError(f"event {name} was not recorded: too many events wait for the disk")
+    await recorder.durable(seq)
+
+
+def record_sync(  # as record()
+    name: str,
+    *,
+    actor: str | Mapping[str, Json] | None = None,
+    target: str | Mapping[str, Json] | None = None,
+    outcome: str = "success",
+    attributes: Mapping[str, Json] | None = None,
+    retention: str = "access",
+    durable: bool = False,
+) -> None:
+    """`record` for code without an event loop; with `durable` it blocks this thread until the event is on the disk."""
+    recorder, seq = _append(name, actor, target, outcome, attributes, retention)
+    if durable and not (seq and recorder.wait_durable(seq, DURABLE_SECONDS)):
+        raise UnavailableError(f"event {name} is not on the disk after {DURABLE_SECONDS:g} s")
+
+
+def _append(  # as record()
+    name: str,
+    actor: str | Mapping[str, Json] | None,
+    target: str | Mapping[str, Json] | None,
+    outcome: str,
+    attributes: Mapping[str, Json] | None,
+    retention: str,
+) -> tuple[Recorder, int]:
+    exchange = current_exchange.get()
+    recorder = exchange.recorder if exchange is not None and exchange.recorder is not None else default_recorder()
+    now_us = time.time_ns() // 1000
+    members: dict[str, Json] = {"pxl.time_us": now_us}
+    kind = "system"
+    if exchange is not None:
+        kind, user_id, _ = user_of(exchange.scope)
+        members["pxl.request.id"] = exchange.request_id
+        if user_id is not None:
+            members["user.id"] = user_id
+    if actor is not None:
+        kind = "user"
+        members |= {"user.id": actor} if isinstance(actor, str) else dict(actor)
+    whole_target: dict[str, Json] = {}
+    if target is not None:
+        whole_target |= {"audit.target.id": target} if isinstance(target, str) else dict(target)
+    if attributes:
+        whole_target["pxl.attributes"] = dict(attributes)
+    payload = make_event(
+        name,
+        service=recorder.service,
+        time_us=now_us,
+        actor=members,
+        target=whole_target,
+        retention=retention,
+        outcome=outcome,
+        actor_kind=kind,
+    )
+    return recorder, recorder.append(payload, now_us)
