@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from pxl_audit.errors import LogError
@@ -115,15 +116,16 @@ class LogWriter:
         size = checkpoint.size
         subtrees: list[bytes] = []
         for level, count in level_counts(size):
-            tile = self._read(tile_path(level, count // TILE_WIDTH, count % TILE_WIDTH)) if count % TILE_WIDTH else b""
-            hashes = [tile[i : i + HASH_BYTES] for i in range(0, len(tile), HASH_BYTES)]
+            number, width = divmod(count, TILE_WIDTH)
+            tile = self._read(partial(tile_path, level, number), width) if width else b""
+            hashes = [tile[i : i + HASH_BYTES] for i in range(0, width * HASH_BYTES, HASH_BYTES)]
             self._tiles.append(hashes)
             subtrees = _perfect_subtrees(hashes) + subtrees
         try:
             self._frontier = Frontier(size, subtrees)
             if size % TILE_WIDTH:
-                bundle = self._read(entries_path(size // TILE_WIDTH, size % TILE_WIDTH))
-                self._bundle = [encode_entry(entry) for entry in decode_bundle(bundle)]
+                bundle = self._read(partial(entries_path, size // TILE_WIDTH), size % TILE_WIDTH)
+                self._bundle = [encode_entry(entry) for entry in decode_bundle(bundle)[: size % TILE_WIDTH]]
         except ValueError as error:
             raise LogError(f"{self._path}: its newest tiles are damaged ({error}); run `pxl-audit verify`") from None
         if self._frontier.root() != checkpoint.root or len(self._bundle) != size % TILE_WIDTH:
@@ -131,14 +133,14 @@ class LogWriter:
                 f"{self._path}: its newest tiles do not give the root of the checkpoint; run `pxl-audit verify`"
             )
 
-    def _read(self, name: str) -> bytes:
-        path = self._path / name
-        try:
-            return path.read_bytes()
-        except FileNotFoundError:
-            raise LogError(
-                f"{path}: missing, but the checkpoint covers it; restore it, or run `pxl-audit verify`"
-            ) from None
+    def _read(self, name: Callable[[int], str], width: int) -> bytes:
+        """A partial tile, or the full one that a crash may have left in its place: it begins with the same bytes."""
+        for path in (self._path / name(width), self._path / name(TILE_WIDTH)):
+            if path.exists():
+                return path.read_bytes()
+        raise LogError(
+            f"{self._path / name(width)}: missing, but the checkpoint covers it; restore it, or run `pxl-audit verify`"
+        )
 
 
 def _perfect_subtrees(hashes: Sequence[bytes]) -> list[bytes]:

@@ -63,14 +63,16 @@ class SpoolReader:
         while len(reading.events) < limit:
             if self._fd < 0 and not self._open_next():
                 break
+            # Asked before reading: once a next segment exists, nothing is added to this one.
+            superseded = self._has_next()
             data = os.pread(self._fd, CHUNK_BYTES, self._position)
             closed = self._take(data, reading)
-            if closed or (not data and self._has_next()):
+            if closed or (superseded and not data):
                 self._finish_segment(reading)
             elif self._position_is_stuck(data):
                 if not self._skip_damage(reading):
                     break
-            elif len(data) < CHUNK_BYTES:
+            elif len(data) < CHUNK_BYTES and not superseded:
                 break
         return reading
 
