@@ -150,10 +150,18 @@ class Recorder:
             if self._writer.seconds_until_rotation() == 0.0:
                 self._rotate()
             if self._keeper and time.monotonic() >= next_keeper:
-                self._keeper.keep()
+                self._keep_agent(self._keeper)
                 next_keeper = time.monotonic() + KEEPER_SECONDS
             if self._closing and not self._pending:
                 return
+
+    @staticmethod
+    def _keep_agent(keeper: AgentKeeper) -> None:
+        try:
+            keeper.keep()
+        except OSError as error:
+            # Events stay safe in the spool; the next look may find memory, processes or disk again.
+            _log.error("no agent could be started: %s", error.strerror)
 
     def _patience(self, next_keeper: float) -> float:
         rotation = self._writer.seconds_until_rotation()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -14,9 +15,11 @@ if TYPE_CHECKING:
 
     from pxl_audit.directory import DataDirectory
 
+_log = logging.getLogger("pxl_audit")
+
 LOG_LIMIT_BYTES = 1 << 20
 GRACE_SECONDS = 10.0
-"""How long a started agent may take to get its lock before another is started."""
+"""How long a started agent may take to get its lock, and how long to wait after one that failed."""
 
 
 class AgentKeeper:
@@ -26,17 +29,22 @@ class AgentKeeper:
         self._directory = directory
         self._child: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
+        self._reaped = False
 
     def keep(self) -> None:
-        """Start an agent if none holds the lock; reap one that ended."""
-        if self._child is not None and self._child.poll() is not None:
-            self._child = None
+        """Start an agent if none holds the lock; reap one that ended, and say so if it failed."""
+        child = self._child
+        if child is not None and not self._reaped and child.poll() is not None:
+            self._reaped = True
+            if child.returncode:
+                _log.error("the agent ended with code %d, see %s", child.returncode, self._directory.agent_log)
         if is_locked(self._directory.agent_lock):
             return
-        if self._child is not None and time.monotonic() - self._started_at < GRACE_SECONDS:
+        if child is not None and (child.returncode != 0 and time.monotonic() - self._started_at < GRACE_SECONDS):
             return
         self._child = start_agent(self._directory)
         self._started_at = time.monotonic()
+        self._reaped = False
 
 
 def start_agent(directory: DataDirectory) -> subprocess.Popen[bytes]:

@@ -62,7 +62,7 @@ async def send_fails(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def with_trailers(scope: Scope, receive: Receive, send: Send) -> None:
-    await send(START | {"trailers": True})
+    await send({**START, "trailers": True})
     await send({"type": "http.response.body", "body": b"12345"})
     await send({"type": "http.response.trailers", "headers": [], "more_trailers": False})
 
@@ -171,7 +171,7 @@ def test_interleaved_requests_do_not_mix(tmp_path: Path) -> None:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         slow = scope["path"] == "/slow"
-        await send(START | {"status": 201 if slow else 202})
+        await send({**START, "status": 201 if slow else 202})
         if slow:
             await gate.wait()
         else:

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from pxl_audit import AuditMiddleware
-from pxl_audit.asgi_types import Message
+from pxl_audit.asgi_types import Message, Receive, Scope, Send
 from pxl_audit.directory import DataDirectory
 from pxl_audit.errors import DirectoryError, SettingsError, UnavailableError, UsageError
 from pxl_audit.event import make_event
 from pxl_audit.record import record
 from pxl_audit.settings import load_settings
+from pxl_audit.vault.query import rows
 from tests.builders import answering, drained, exchange
 
 
@@ -27,7 +28,7 @@ def test_directory_of_somebody_else(tmp_path: Path) -> None:
     """A directory with other things in it is neither used nor changed."""
     (tmp_path / "thesis.tex").write_text("x")
     for attempt in (DataDirectory.open, DataDirectory.open_or_create):
-        with pytest.raises(DirectoryError, match="not a pxl-audit data directory|not empty"):
+        with pytest.raises(DirectoryError, match=r"not a pxl-audit data directory|not empty"):
             attempt(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -170,8 +171,6 @@ def test_record_outside_of_a_service() -> None:
 
 def test_record_inside_a_request(tmp_path: Path) -> None:
     """A domain event takes actor and request id from the request it happens in."""
-    from pxl_audit.asgi_types import Receive, Scope, Send
-    from pxl_audit.vault.query import rows
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await record("proof.verified", target="p-17", attributes={"steps": 3}, durable=True)

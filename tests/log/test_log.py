@@ -56,7 +56,8 @@ def test_known_note() -> None:
     note = SIGNER.sign(Checkpoint(SIGNER.name, 3, tree_hash(entries(3))).text())
     assert SIGNER.vkey == "pxl.example/audit/1+87e115b1+AdBKsjJ0K7SrOhNovUYV5ObQIkq3GgFrr4UgozLJd4c3"
     assert note.decode().splitlines()[-1] == (
-        "— pxl.example/audit/1 h+EVsUcH7io35OKxSjr/lAzRXtsUVfng4cA2798i5Z4pZje4U7pn8OlpN9W4aSm6lPcGn3NI0/sYI1uJJ3Z1OcvNQgQ="
+        "— pxl.example/audit/1 h+EVsUcH7io35OKxSjr/lAzRXtsUVfng4cA2798i5Z4pZje4U7pn8OlpN9W4aSm6"
+        "lPcGn3NI0/sYI1uJJ3Z1OcvNQgQ="
     )
 
 
