@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"})
 MAX_PATH = 2048
+SAME_US = 1000
+"""Times closer to the duration than this are left out of the leaf, which is kept for 13 months."""
 MAX_TEXT = 512
 
 
@@ -117,7 +119,9 @@ class Exchange:
 
     def event(self, service: str) -> HttpEvent:
         """The record of this exchange; call it when the application has returned or raised."""
-        ended_at = time.perf_counter_ns()
+        whole = (time.perf_counter_ns() - self._clock) // 1000
+        duration = (self._finished_at - self._clock) // 1000 if self._finished_at else whole
+        first_byte = (self._started_at - self._clock) // 1000
         scope = self.scope
         ending, status, outcome = self._verdict()
         kind, user_id, roles = user_of(scope)
@@ -142,9 +146,9 @@ class Exchange:
                 url_path=limited(scope["path"], MAX_PATH),
             ),
             c=status,
-            d=((self._finished_at or ended_at) - self._clock) // 1000,
+            d=duration,
             g=_ascii(self.error_type),
-            h=(self._started_at - self._clock) // 1000 if self._started_at else None,
+            h=first_byte if self._started_at and duration - first_byte >= SAME_US else None,
             i=self.request_bytes,
             k=kind,
             m=method if known else "_OTHER",
@@ -155,7 +159,7 @@ class Exchange:
             s=service,
             t=self.time_us,
             u=self.response_bytes,
-            w=(ended_at - self._clock) // 1000,
+            w=whole if whole - duration >= SAME_US else None,
         )
 
     def _verdict(self) -> tuple[str, int | None, str]:
