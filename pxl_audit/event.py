@@ -24,7 +24,12 @@ class ActorPart(msgspec.Struct, omit_defaults=True, gc=False):
 
     client_address: str | None = msgspec.field(default=None, name="client.address")
     network_peer_address: str | None = msgspec.field(default=None, name="network.peer.address")
+    attempted_user_id: str | None = msgspec.field(default=None, name="pxl.attempted_user.id")
+    auth_method: str | None = msgspec.field(default=None, name="pxl.auth.method")
+    client_source: str | None = msgspec.field(default=None, name="pxl.client.source")
+    on_behalf_of: str | None = msgspec.field(default=None, name="pxl.on_behalf_of.id")
     request_id: str | None = msgspec.field(default=None, name="pxl.request.id")
+    tenant_id: str | None = msgspec.field(default=None, name="pxl.tenant.id")
     time_us: int | None = msgspec.field(default=None, name="pxl.time_us")
     session_id: str | None = msgspec.field(default=None, name="session.id")
     span_id: str | None = None
@@ -43,13 +48,15 @@ class TargetPart(msgspec.Struct, omit_defaults=True, gc=False):
     url_query: str | None = msgspec.field(default=None, name="url.query")
 
 
-class HttpEvent(msgspec.Struct, omit_defaults=True, gc=False):
-    """An HTTP exchange. `t`, `d`, `h`, `w` in microseconds; letters as in docs/format.md section 3."""
+class ExchangeEvent(msgspec.Struct, omit_defaults=True, gc=False):
+    """An HTTP exchange or a WebSocket. `t`, `d`, `h`, `w` in microseconds; letters as in docs/format.md section 3."""
 
     actor: ActorPart
     target: TargetPart
     c: int | None = None
     d: int | None = None
+    e: str = "http.request"
+    f: dict[str, int | str] | None = None
     g: str | None = None
     h: int | None = None
     i: int = 0

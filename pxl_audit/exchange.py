@@ -10,20 +10,21 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from pxl_audit.actor import Actor, actor_of_scope
 from pxl_audit.asgi_types import Message, Receive, Scope, Send
-from pxl_audit.event import ActorPart, HttpEvent, TargetPart
-from pxl_audit.identity import user_of
+from pxl_audit.event import ActorPart, ExchangeEvent, TargetPart
 from pxl_audit.request_ids import request_id_of, trace_of
 from pxl_audit.routes import template_of
 
 if TYPE_CHECKING:
+    from pxl_audit.capture import Capture
     from pxl_audit.recorder import Recorder
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"})
 MAX_PATH = 2048
+MAX_TEXT = 512
 SAME_US = 1000
 """Times closer to the duration than this are left out of the leaf, which is kept for 13 months."""
-MAX_TEXT = 512
 
 
 def limited(text: str, most: int) -> str:
@@ -35,56 +36,107 @@ def limited(text: str, most: int) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-class Exchange:
-    """Wraps `receive` and `send` of one request and watches what passes; changes nothing."""
+class Conversation:
+    """What HTTP exchanges and WebSockets have in common: who, from where, when, on which route."""
 
     __slots__ = (
         "_app_receive",
         "_app_send",
+        "_capture",
         "_clock",
         "_disconnected",
-        "_finished_at",
-        "_started_at",
-        "_trailers",
+        "actor",
         "cancelled",
         "error_type",
         "recorder",
-        "request_bytes",
         "request_id",
-        "response_bytes",
         "scope",
         "span_id",
-        "status",
         "time_us",
         "trace_id",
     )
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, recorder: Recorder | None) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, capture: Capture, recorder: Recorder | None) -> None:
         self.time_us = time.time_ns() // 1000
         self._clock = time.perf_counter_ns()
         self.scope = scope
         self.recorder = recorder
+        self._capture = capture
         self._app_receive = receive
         self._app_send = send
-        self._started_at = 0
-        self._finished_at = 0
-        self._trailers = False
         self._disconnected = False
+        self.actor: Actor | None = None
+        """What `set_actor` was told."""
         self.cancelled = False
         self.error_type: str | None = None
-        self.status: int | None = None
-        self.request_bytes = 0
-        self.response_bytes = 0
         headers = scope["headers"]
         self.request_id = request_id_of(headers)
         self.trace_id, self.span_id = trace_of(headers)
+
+    def who(self) -> Actor:
+        """The actor, as far as it is known by now."""
+        if self.actor is not None:
+            return self.actor
+        resolver = self._capture.actor_resolver
+        return (resolver(self.scope) if resolver is not None else None) or actor_of_scope(self.scope)
+
+    def route(self) -> str | None:
+        """The route template, as far as it is known by now."""
+        resolver = self._capture.route_resolver
+        return ascii_text((resolver(self.scope) if resolver is not None else None) or template_of(self.scope))
+
+    def actor_part(self, actor: Actor, time_us: int) -> ActorPart:
+        """The part `actor` of a record."""
+        peer = self.scope.get("client")
+        address, source = self._capture.address_of(peer, self.scope["headers"])
+        part = ActorPart(
+            client_address=address,
+            network_peer_address=self._capture.shown(str(peer[0])) if peer and source != "server" else None,
+            auth_method=actor.auth_method,
+            client_source=source if source != "peer" else None,
+            request_id=self.request_id,
+            tenant_id=limited(actor.tenant, MAX_TEXT) if actor.tenant is not None else None,
+            time_us=time_us,
+            span_id=self.span_id,
+            trace_id=self.trace_id,
+            user_agent=_user_agent(self.scope),
+        )
+        if actor.id is not None:
+            if actor.attempted:
+                part.attempted_user_id = limited(actor.id, MAX_TEXT)
+            else:
+                part.user_id = limited(actor.id, MAX_TEXT)
+        if actor.on_behalf_of is not None:
+            part.on_behalf_of = limited(actor.on_behalf_of, MAX_TEXT)
+        if actor.roles:
+            part.user_roles = [limited(str(role), 64) for role in actor.roles]
+        return part
+
+    def elapsed_us(self) -> int:
+        """Microseconds since the request came in."""
+        return (time.perf_counter_ns() - self._clock) // 1000
+
+
+class Exchange(Conversation):
+    """Wraps `receive` and `send` of one request and watches what passes; changes nothing."""
+
+    __slots__ = ("_finished_us", "_started_us", "_trailers", "request_bytes", "response_bytes", "status")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, capture: Capture, recorder: Recorder | None) -> None:
+        super().__init__(scope, receive, send, capture, recorder)
+        self._started_us = -1
+        self._finished_us = -1
+        self._trailers = False
+        self.status: int | None = None
+        self.request_bytes = 0
+        self.response_bytes = 0
 
     async def receive(self) -> Message:
         """Pass a message of the client on; count it."""
         message = await self._app_receive()
         if message["type"] == "http.request":
             self.request_bytes += len(message.get("body", b""))
-        elif not self._finished_at:
+        elif self._finished_us < 0:
             self._disconnected = True
         return message
 
@@ -94,7 +146,7 @@ class Exchange:
             await self._app_send(message)
         except OSError:
             # ASGI 2.4: the server says that the client is gone.
-            self._disconnected = self._disconnected or not self._finished_at
+            self._disconnected = self._disconnected or self._finished_us < 0
             raise
         self._note_sent(message)
 
@@ -106,7 +158,7 @@ class Exchange:
                 self._finish()
         elif kind == "http.response.start":
             self.status = message["status"]
-            self._started_at = time.perf_counter_ns()
+            self._started_us = self.elapsed_us()
             self._trailers = bool(message.get("trailers", False))
         elif kind == "http.response.pathsend" or (
             kind == "http.response.trailers" and not message.get("more_trailers", False)
@@ -114,48 +166,35 @@ class Exchange:
             self._finish()
 
     def _finish(self) -> None:
-        if not self._finished_at:
-            self._finished_at = time.perf_counter_ns()
+        if self._finished_us < 0:
+            self._finished_us = self.elapsed_us()
 
-    def event(self, service: str) -> HttpEvent:
+    def event(self, service: str) -> ExchangeEvent:
         """The record of this exchange; call it when the application has returned or raised."""
-        whole = (time.perf_counter_ns() - self._clock) // 1000
-        duration = (self._finished_at - self._clock) // 1000 if self._finished_at else whole
-        first_byte = (self._started_at - self._clock) // 1000
+        whole = self.elapsed_us()
+        duration = self._finished_us if self._finished_us >= 0 else whole
         scope = self.scope
         ending, status, outcome = self._verdict()
-        kind, user_id, roles = user_of(scope)
+        actor = self.who()
         method = scope["method"]
         known = method in METHODS
-        peer = scope.get("client")
-        address = limited(str(peer[0]), 64) if peer else None
-        return HttpEvent(
-            actor=ActorPart(
-                client_address=address,
-                network_peer_address=address,
-                request_id=self.request_id,
-                time_us=self.time_us,
-                span_id=self.span_id,
-                trace_id=self.trace_id,
-                user_id=limited(user_id, MAX_TEXT) if user_id is not None else None,
-                user_roles=roles,
-                user_agent=_user_agent(scope),
-            ),
+        return ExchangeEvent(
+            actor=self.actor_part(actor, self.time_us),
             target=TargetPart(
                 method_original=None if known else limited(method, 64),
                 url_path=limited(scope["path"], MAX_PATH),
             ),
             c=status,
             d=duration,
-            g=_ascii(self.error_type),
-            h=first_byte if self._started_at and duration - first_byte >= SAME_US else None,
+            g=ascii_text(self.error_type),
+            h=self._started_us if 0 <= self._started_us <= duration - SAME_US else None,
             i=self.request_bytes,
-            k=kind,
+            k=actor.kind,
             m=method if known else "_OTHER",
             n=ending,
             o=outcome,
             p="security" if status in (401, 403) else "access",
-            r=_ascii(template_of(scope)),
+            r=self.route(),
             s=service,
             t=self.time_us,
             u=self.response_bytes,
@@ -165,7 +204,7 @@ class Exchange:
     def _verdict(self) -> tuple[str, int | None, str]:
         """How it ended, the status, the outcome. A status that nobody sent is inferred: servers answer 500 then."""
         status = self.status
-        if self._finished_at and status is not None:
+        if self._finished_us >= 0 and status is not None:
             return "complete", status, "success" if status < 400 else "failure"
         if self.cancelled:
             return "cancelled", status, "unknown"
@@ -183,7 +222,7 @@ def _user_agent(scope: Scope) -> str | None:
     return None
 
 
-def _ascii(text: str | None) -> str | None:
+def ascii_text(text: str | None) -> str | None:
     """Skeleton text: printable ASCII, at most 200 characters."""
     if text is None or (len(text) <= 200 and text.isascii() and text.isprintable()):
         return text

@@ -1,27 +1,30 @@
-"""`AuditMiddleware`: pure ASGI; one record an HTTP exchange, whatever becomes of it."""
+"""`AuditMiddleware`: pure ASGI; a record of every HTTP exchange and WebSocket, whatever becomes of it."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from pxl_audit.actor import ActorResolver, current_exchange
 from pxl_audit.asgi_types import ASGIApp, Message, Receive, Scope, Send
+from pxl_audit.capture import Capture, RouteResolver
 from pxl_audit.errors import AuditError
-from pxl_audit.event import check_service, encode_event
-from pxl_audit.exchange import Exchange
+from pxl_audit.event import ExchangeEvent, check_service, encode_event
+from pxl_audit.exchange import Conversation, Exchange
 from pxl_audit.recorder import Recorder, close_recorder, recorder_for
+from pxl_audit.websocket import WebSocket
+
+if TYPE_CHECKING:
+    from pxl_audit.client_address import TrustedProxies
 
 _log = logging.getLogger("pxl_audit")
 
-current_exchange: ContextVar[Exchange | None] = ContextVar("pxl_audit_exchange", default=None)
-"""Set unconditionally at entry: servers let a pipelined request inherit the context of the one before it."""
-
 
 class AuditMiddleware:
-    """Records every HTTP exchange of `app` in the data directory `directory`.
+    """Records every HTTP exchange and WebSocket of `app` in the data directory `directory`.
 
     Wrap the whole application (`app = AuditMiddleware(app, service="gateway")`), so that nothing answers outside of
     it; `app.add_middleware(AuditMiddleware, service="gateway")` works too, and then does not see what outer
@@ -33,28 +36,40 @@ class AuditMiddleware:
         directory: data directory, made if it does not exist. One log a directory, for all worker processes.
         embedded_agent: start an agent process when none runs. False where `pxl-audit agent run` is started by an
             operator.
+        trusted_proxies: proxies whose `X-Forwarded-For` or `Forwarded` is believed; without it the TCP peer is the
+            client.
+        actor_resolver: finds the actor in the scope, after the application has run; None means `scope["user"]`.
+        route_resolver: finds the route template in the scope, for routers that are not Starlette's.
+        address_bits: keep only so many bits of IPv4 and IPv6 addresses, such as `(24, 48)`.
 
     Raises:
-        UsageError: `service` is not a service name.
+        UsageError: an argument is out of its range.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # every choice has a default and is given by name
         self,
         app: ASGIApp,
         service: str = "app",
         directory: str | Path = "var/audit",
         *,
         embedded_agent: bool = True,
+        trusted_proxies: TrustedProxies | None = None,
+        actor_resolver: ActorResolver | None = None,
+        route_resolver: RouteResolver | None = None,
+        address_bits: tuple[int, int] | None = None,
     ) -> None:
         self.app = app
         self.service = check_service(service)
         self.directory = Path(directory)
         self.embedded_agent = embedded_agent
+        self.capture = Capture(trusted_proxies, actor_resolver, route_resolver, address_bits)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application and record the exchange."""
         if scope["type"] == "http":
             await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
         else:
@@ -70,34 +85,51 @@ class AuditMiddleware:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         recorder = self._recorder_or_none()
-        exchange = Exchange(scope, receive, send, recorder)
-        current_exchange.set(exchange)
-        if recorder is not None:
-            recorder.begin()
+        exchange = Exchange(scope, receive, send, self.capture, recorder)
         try:
-            await self.app(scope, exchange.receive, exchange.send)
-        except asyncio.CancelledError:
-            exchange.cancelled = True
-            raise
-        except BaseException as error:
-            exchange.error_type = type(error).__name__
-            raise
+            await self._run(exchange, exchange.receive, exchange.send)
         finally:
             # No await here: a cancelled request must be recorded too.
-            self._finish(exchange, recorder)
+            self._emit(exchange, lambda: exchange.event(self.service), last=True)
 
-    def _finish(self, exchange: Exchange, recorder: Recorder | None) -> None:
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        recorder = self._recorder_or_none()
+
+        def emit(make: Callable[[], ExchangeEvent], *, last: bool) -> None:
+            self._emit(socket, make, last=last)
+
+        socket = WebSocket(scope, receive, send, self.capture, recorder, self.service, emit)
+        try:
+            await self._run(socket, socket.receive, socket.send)
+        finally:
+            socket.end()
+
+    async def _run(self, conversation: Conversation, receive: Receive, send: Send) -> None:
+        current_exchange.set(conversation)
+        if conversation.recorder is not None:
+            conversation.recorder.begin()
+        try:
+            await self.app(conversation.scope, receive, send)
+        except asyncio.CancelledError:
+            conversation.cancelled = True
+            raise
+        except BaseException as error:
+            conversation.error_type = type(error).__name__
+            raise
+
+    def _emit(self, conversation: Conversation, make: Callable[[], ExchangeEvent], *, last: bool) -> None:
+        recorder = conversation.recorder
         if recorder is None:
             return
         try:
-            event = exchange.event(self.service)
+            event = make()
             if recorder.closed:
                 recorder = self.recorder()  # a straggler after shutdown gets a spool of its own
-            recorder.append(encode_event(event), event.t, ends_request=True)
+            recorder.append(encode_event(event), event.t, ends_request=last)
         except Exception as error:  # noqa: BLE001  # whatever is wrong with the record, the response is not ours to change
             # The exception's text may quote the request; its class does not.
             _log.error("an exchange could not be recorded: %s", type(error).__name__)
-            recorder.report_gap("unrecordable", 1, exchange.time_us)
+            recorder.report_gap("unrecordable", 1, conversation.time_us)
 
     def _recorder_or_none(self) -> Recorder | None:
         try:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from pxl_audit.actor import current_exchange
 from pxl_audit.errors import UnavailableError
 from pxl_audit.event import Json, make_event
-from pxl_audit.identity import user_of
-from pxl_audit.middleware import current_exchange
 from pxl_audit.recorder import Recorder, default_recorder
 
 DURABLE_SECONDS = 30.0
@@ -75,12 +74,13 @@ def _append(  # as record()
     recorder = exchange.recorder if exchange is not None and exchange.recorder is not None else default_recorder()
     now_us = time.time_ns() // 1000
     members: dict[str, Json] = {"pxl.time_us": now_us}
-    kind = "system"
+    kind: str = "system"
     if exchange is not None:
-        kind, user_id, _ = user_of(exchange.scope)
+        who = exchange.who()
+        kind = who.kind
         members["pxl.request.id"] = exchange.request_id
-        if user_id is not None:
-            members["user.id"] = user_id
+        if who.id is not None and not who.attempted:
+            members["user.id"] = who.id
     if actor is not None:
         kind = "user"
         members |= {"user.id": actor} if isinstance(actor, str) else dict(actor)
