@@ -140,6 +140,42 @@ def test_killed_writer_is_named_with_what_it_lost(data: DataDirectory) -> None:
     assert sum(row.service == "victim" for row in rows(data, 0, 1 << 40)) == 20
 
 
+FORKING_WORKER = textwrap.dedent(
+    """
+    import asyncio, os, sys, time
+    from pxl_audit import AuditMiddleware
+    from tests.builders import answering, exchange
+
+    audited = AuditMiddleware(answering(), service="victim", directory=sys.argv[1], embedded_agent=False)
+    asyncio.run(exchange(audited))
+    audited.recorder().wait_durable(1, 10)
+    child = os.fork()
+    if child:
+        print(child, flush=True)
+    time.sleep(60)
+    """
+)
+
+
+def test_forked_child_does_not_keep_a_killed_parent_alive(data: DataDirectory) -> None:
+    """A child that lives on must not hold the lock by which its parent is known to live."""
+    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", FORKING_WORKER, str(data.root)], stdout=subprocess.PIPE, env=environ
+    )
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    try:
+        parent.kill()
+        parent.wait(10)
+        for _ in range(5):
+            append_and_wait(data, [make_event("test.marker")])
+        assert len(facts_of(data, "audit.writer.unclean_stop")) == 1
+    finally:
+        os.kill(child, signal.SIGKILL)
+        parent.stdout.close()
+
+
 STEPS: list[tuple[str, str]] = [
     ("pxl_audit.agent.core", "sequence"),
     ("pxl_audit.vault.journal", "write_all"),
