@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+import msgspec
 
 from pxl_audit.asgi_types import Scope
 from pxl_audit.errors import UsageError
@@ -23,8 +24,7 @@ current_exchange: ContextVar[Conversation | None] = ContextVar("pxl_audit_exchan
 """Set unconditionally at entry: servers let a pipelined request inherit the context of the one before it."""
 
 
-@dataclass(frozen=True)
-class Actor:
+class Actor(msgspec.Struct, frozen=True, gc=False):
     """Somebody or something that acts."""
 
     id: str | None = None

@@ -45,6 +45,8 @@ class Conversation:
         "_capture",
         "_clock",
         "_disconnected",
+        "_service",
+        "_user_agent",
         "actor",
         "cancelled",
         "error_type",
@@ -56,12 +58,15 @@ class Conversation:
         "trace_id",
     )
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, capture: Capture, recorder: Recorder | None) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, capture: Capture, recorder: Recorder | None, service: str
+    ) -> None:
         self.time_us = time.time_ns() // 1000
         self._clock = time.perf_counter_ns()
         self.scope = scope
         self.recorder = recorder
         self._capture = capture
+        self._service = service
         self._app_receive = receive
         self._app_send = send
         self._disconnected = False
@@ -69,9 +74,16 @@ class Conversation:
         """What `set_actor` was told."""
         self.cancelled = False
         self.error_type: str | None = None
-        headers = scope["headers"]
-        self.request_id = request_id_of(headers)
-        self.trace_id, self.span_id = trace_of(headers)
+        request_id = traceparent = self._user_agent = None
+        for name, value in scope["headers"]:
+            if name == b"user-agent":
+                self._user_agent = value
+            elif name == b"x-request-id":
+                request_id = value
+            elif name == b"traceparent":
+                traceparent = value
+        self.request_id = request_id_of(request_id)
+        self.trace_id, self.span_id = trace_of(traceparent)
 
     def who(self) -> Actor:
         """The actor, as far as it is known by now."""
@@ -99,7 +111,7 @@ class Conversation:
             time_us=time_us,
             span_id=self.span_id,
             trace_id=self.trace_id,
-            user_agent=_user_agent(self.scope),
+            user_agent=_agent_text(self._user_agent),
         )
         if actor.id is not None:
             if actor.attempted:
@@ -122,8 +134,10 @@ class Exchange(Conversation):
 
     __slots__ = ("_finished_us", "_started_us", "_trailers", "request_bytes", "response_bytes", "status")
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, capture: Capture, recorder: Recorder | None) -> None:
-        super().__init__(scope, receive, send, capture, recorder)
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, capture: Capture, recorder: Recorder | None, service: str
+    ) -> None:
+        super().__init__(scope, receive, send, capture, recorder, service)
         self._started_us = -1
         self._finished_us = -1
         self._trailers = False
@@ -169,7 +183,7 @@ class Exchange(Conversation):
         if self._finished_us < 0:
             self._finished_us = self.elapsed_us()
 
-    def event(self, service: str) -> ExchangeEvent:
+    def event(self) -> ExchangeEvent:
         """The record of this exchange; call it when the application has returned or raised."""
         whole = self.elapsed_us()
         duration = self._finished_us if self._finished_us >= 0 else whole
@@ -195,7 +209,7 @@ class Exchange(Conversation):
             o=outcome,
             p="security" if status in (401, 403) else "access",
             r=self.route(),
-            s=service,
+            s=self._service,
             t=self.time_us,
             u=self.response_bytes,
             w=whole if whole - duration >= SAME_US else None,
@@ -215,11 +229,8 @@ class Exchange(Conversation):
         return ("exception" if self.error_type else "no_response"), 500, "failure"
 
 
-def _user_agent(scope: Scope) -> str | None:
-    for name, value in scope["headers"]:
-        if name == b"user-agent":
-            return limited(value.decode("utf-8", "backslashreplace"), MAX_TEXT)
-    return None
+def _agent_text(value: bytes | None) -> str | None:
+    return limited(value.decode("utf-8", "backslashreplace"), MAX_TEXT) if value is not None else None
 
 
 def ascii_text(text: str | None) -> str | None:

@@ -62,6 +62,7 @@ class AuditMiddleware:
         self.service = check_service(service)
         self.directory = Path(directory)
         self.embedded_agent = embedded_agent
+        self._recorder: Recorder | None = None
         self.capture = Capture(trusted_proxies, actor_resolver, route_resolver, address_bits)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,16 +82,20 @@ class AuditMiddleware:
         Raises:
             AuditError: the data directory cannot be used.
         """
-        return recorder_for(self.directory, self.service, embedded_agent=self.embedded_agent)
+        recorder = self._recorder
+        if recorder is None or recorder.closed:  # closed also in a forked child, whose parent's it was
+            recorder = recorder_for(self.directory, self.service, embedded_agent=self.embedded_agent)
+            self._recorder = recorder
+        return recorder
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         recorder = self._recorder_or_none()
-        exchange = Exchange(scope, receive, send, self.capture, recorder)
+        exchange = Exchange(scope, receive, send, self.capture, recorder, self.service)
         try:
             await self._run(exchange, exchange.receive, exchange.send)
         finally:
             # No await here: a cancelled request must be recorded too.
-            self._emit(exchange, lambda: exchange.event(self.service), last=True)
+            self._emit(exchange, exchange.event, last=True)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         recorder = self._recorder_or_none()

@@ -36,7 +36,6 @@ class WebSocket(Conversation):
         "_code",
         "_denied",
         "_emit",
-        "_service",
         "bytes_in",
         "bytes_out",
         "messages_in",
@@ -53,8 +52,7 @@ class WebSocket(Conversation):
         service: str,
         emit: Emit,
     ) -> None:
-        super().__init__(scope, receive, send, capture, recorder)
-        self._service = service
+        super().__init__(scope, receive, send, capture, recorder, service)
         self._emit = emit
         self._accepted = False
         self._denied: int | None = None
