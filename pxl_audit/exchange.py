@@ -148,9 +148,10 @@ class Exchange(Conversation):
     async def receive(self) -> Message:
         """Pass a message of the client on; count it."""
         message = await self._app_receive()
-        if message["type"] == "http.request":
-            self.request_bytes += len(message.get("body", b""))
-        elif self._finished_us < 0:
+        kind = message.get("type")
+        if kind == "http.request":
+            self.request_bytes += len(message.get("body") or b"")
+        elif kind == "http.disconnect" and self._finished_us < 0:
             self._disconnected = True
         return message
 
@@ -165,13 +166,15 @@ class Exchange(Conversation):
         self._note_sent(message)
 
     def _note_sent(self, message: Message) -> None:
-        kind = message["type"]
+        # What is malformed is the server's to refuse, not ours: nothing here may raise.
+        kind = message.get("type")
         if kind == "http.response.body":
-            self.response_bytes += len(message.get("body", b""))
+            self.response_bytes += len(message.get("body") or b"")
             if not message.get("more_body", False) and not self._trailers:
                 self._finish()
         elif kind == "http.response.start":
-            self.status = message["status"]
+            status = message.get("status")
+            self.status = status if isinstance(status, int) else None
             self._started_us = self.elapsed_us()
             self._trailers = bool(message.get("trailers", False))
         elif kind == "http.response.pathsend" or (

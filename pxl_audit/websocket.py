@@ -63,10 +63,11 @@ class WebSocket(Conversation):
     async def receive(self) -> Message:
         """Pass a message of the client on; count it."""
         message = await self._app_receive()
-        if message["type"] == "websocket.receive":
+        kind = message.get("type")
+        if kind == "websocket.receive":
             self.messages_in += 1
             self.bytes_in += _size(message)
-        elif message["type"] == "websocket.disconnect" and self._closed_by is None:
+        elif kind == "websocket.disconnect" and self._closed_by is None:
             self._closed_by = "client"
             self._code = message.get("code", NO_CODE)
         return message
@@ -79,7 +80,7 @@ class WebSocket(Conversation):
             if self._closed_by is None:
                 self._closed_by, self._code = "client", ABNORMAL
             raise
-        kind = message["type"]
+        kind = message.get("type")
         if kind == "websocket.send":
             self.messages_out += 1
             self.bytes_out += _size(message)
@@ -87,9 +88,9 @@ class WebSocket(Conversation):
             self._accepted = True
             self._emit(partial(self._opening, "complete", 101, "success"), last=False)
         elif kind == "websocket.http.response.start":
-            self._denied = message["status"]
+            self._denied = message.get("status", 403)
         elif kind == "websocket.http.response.body":
-            self.bytes_out += len(message.get("body", b""))
+            self.bytes_out += len(message.get("body") or b"")
         elif kind == "websocket.close" and self._closed_by is None:
             self._closed_by = "server"
             self._code = message.get("code", 1000)
