@@ -1,0 +1,1 @@
+"""Subcommands of `pxl-audit` that `reports` adds."""
