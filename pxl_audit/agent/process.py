@@ -95,7 +95,7 @@ def _loop(agent: Agent, stop: threading.Event, *, embedded: bool) -> None:
 def _start_shipper(
     directory: DataDirectory, environ: Mapping[str, str], stop: threading.Event
 ) -> threading.Thread | None:
-    if not environ.get("ELASTICSEARCH_URL"):
+    if not environ.get("ELASTICSEARCH_URL") and not environ.get("ELASTICSEARCH_URL_FILE"):
         return None
     from pxl_audit.ship.shipper import run_shipper  # noqa: PLC0415  # an optional part, with heavy imports
 

@@ -91,6 +91,8 @@ KINDS: dict[str, Kind] = {
 }
 """Every attribute that an entry can have."""
 
+_decode_members = msgspec.json.Decoder(dict[str, object]).decode
+_encode_facts = msgspec.json.Encoder(order="deterministic").encode
 _HEX = {32: re.compile(r"[0-9a-f]{32}"), 16: re.compile(r"[0-9a-f]{16}")}
 _DATASET = re.compile(r"[a-z0-9_]{1,40}")
 
@@ -175,7 +177,7 @@ def _attributes(
     attributes.update((name, value) for name, value in optional if value is not None)
     if row.facts is not None:
         # One string: facts of different events may have one name and two types, which no mapping can hold.
-        attributes["pxl.facts"] = msgspec.json.encode(row.facts, order="deterministic").decode()
+        attributes["pxl.facts"] = _encode_facts(row.facts).decode()
     _add_part(attributes, "actor", row.actor, actor, ACTOR_MEMBERS)
     _add_part(attributes, "target", row.target, target, TARGET_MEMBERS)
     if "user.id" in attributes:
@@ -199,23 +201,25 @@ def _add_part(
         return
     attributes[f"pxl.{part}.text"] = opening.text
     attributes[f"pxl.{part}.salt"] = b64encode(opening.salt).decode("ascii")
-    for member, name in names.items():
-        value = members.get(member)
-        if _fits(name, value):
+    for member, value in members.items():
+        name = names.get(member)
+        if name is not None and _fits(name, value):
             attributes[name] = value  # type: ignore[assignment]  # narrowed by _fits, which mypy cannot see
 
 
 def _fits(name: str, value: object) -> bool:
     """Whether a member has the type its mapping expects; one that has not stays in the part's text only."""
+    if type(value) is str:  # nearly always
+        return KINDS[name] != "long"
     if KINDS[name] == "long":
         return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value))
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _members(opening: Opening) -> dict[str, object]:
     if opening.text is None:
         return {}
-    return msgspec.json.decode(opening.text, type=dict[str, object])
+    return _decode_members(opening.text)
 
 
 def _identifier(value: object, digits: Literal[32, 16]) -> str | None:

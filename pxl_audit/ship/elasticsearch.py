@@ -9,7 +9,6 @@ Error *reasons* are never read: they quote the values of the fields they complai
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -30,15 +29,6 @@ STREAMS = "logs-pxl_audit.*.otel-*"
 """All data streams that hold our records."""
 REQUEST_TIMEOUT_SECONDS = 20.0
 FIND_IDS = 1000
-MERGE_SECONDS = 3600.0
-MERGE_PAUSE_SECONDS = 1.0
-EXPUNGING: Mapping[str, object] = {
-    # The merge policy leaves segments alone that are at most 10 % deleted.
-    "index.merge.policy.expunge_deletes_allowed": 0,
-    # A shard keeps deleted documents for its replicas until a lease moves on, every 30 s by default.
-    "index.soft_deletes.retention_lease.sync_interval": "1s",
-}
-"""Settings of an index while deleted documents are merged away."""
 
 _Shape = TypeVar("_Shape")
 
@@ -80,15 +70,6 @@ class Copy:
     source: Source
 
 
-@dataclass(frozen=True)
-class Deleted:
-    """Deleted documents that still stand in the segments of some indices."""
-
-    documents: int
-    shards: int
-    """Shard copies (primaries and replicas) that were counted."""
-
-
 class _Hit(msgspec.Struct):
     index: str = msgspec.field(name="_index")
     id: str = msgspec.field(name="_id")
@@ -110,22 +91,6 @@ class _SearchAnswer(msgspec.Struct):
     hits: _Hits
     timed_out: bool
     shards: _Shards = msgspec.field(name="_shards")
-
-
-class _Segment(msgspec.Struct):
-    deleted_docs: int
-
-
-class _ShardCopy(msgspec.Struct):
-    segments: dict[str, _Segment]
-
-
-class _IndexSegments(msgspec.Struct):
-    shards: dict[str, list[_ShardCopy]]
-
-
-class _SegmentsAnswer(msgspec.Struct):
-    indices: dict[str, _IndexSegments]
 
 
 class ElasticsearchStore:
@@ -178,7 +143,7 @@ class ElasticsearchStore:
 
     def refresh(self) -> None:
         """Make all that was written findable."""
-        self._call("POST", f"/{STREAMS}/_refresh", {"ignore_unavailable": "true", "allow_no_indices": "true"})
+        self.call("POST", f"/{STREAMS}/_refresh", {"ignore_unavailable": "true", "allow_no_indices": "true"})
 
     def put_templates(self, datasets: Sequence[str]) -> None:
         """Install the templates of these data sets, unless the server has this or a newer version of them.
@@ -187,53 +152,15 @@ class ElasticsearchStore:
             ForbiddenError: we may not; somebody else must have installed them.
         """
         if self._version(f"/_component_template/{COMPONENT}") < VERSION:
-            self._call("PUT", f"/_component_template/{COMPONENT}", body=component_template())
+            self.call("PUT", f"/_component_template/{COMPONENT}", body=component_template())
         for dataset in datasets:
             path = f"/_index_template/{dataset}"
             if self._version(path) >= VERSION:
                 continue
             try:
-                self._call("PUT", path, body=index_template(dataset))
+                self.call("PUT", path, body=index_template(dataset))
             except _RejectedError:  # a server before 8.19 does not know the option
-                self._call("PUT", path, body=index_template(dataset, failure_store=None))
-
-    def expunge(self, indices: Sequence[str], *, patience_seconds: float) -> Deleted:
-        """Merge until no shard copy of these indices has a deleted document left, or for `patience_seconds`.
-
-        Returns:
-            What is left.
-        """
-        if not indices:
-            return Deleted(0, 0)
-        before = {index: self._settings(index) for index in indices}
-        self._call("PUT", f"/{','.join(indices)}/_settings", body=EXPUNGING)
-        deadline = time.monotonic() + patience_seconds
-        try:
-            while True:
-                for index in indices:
-                    # A merge takes as long as it takes; the client's usual patience is for requests.
-                    self._call(
-                        "POST", f"/{index}/_forcemerge", {"only_expunge_deletes": "true"}, timeout_seconds=MERGE_SECONDS
-                    )
-                left = self._deleted(indices)
-                if not left.documents or time.monotonic() >= deadline:
-                    return left
-                time.sleep(MERGE_PAUSE_SECONDS)
-        finally:
-            for index, settings in before.items():
-                self._call("PUT", f"/{index}/_settings", body=settings)
-
-    def _settings(self, index: str) -> dict[str, object]:
-        """The explicit values of the settings that `expunge` changes; None where there is none."""
-        answer = self._call("GET", f"/{index}/_settings/{','.join(EXPUNGING)}", {"flat_settings": "true"})
-        explicit = _member(_member(answer, index), "settings")
-        return {name: _member(explicit, name) for name in EXPUNGING}
-
-    def _deleted(self, indices: Sequence[str]) -> Deleted:
-        """Count the deleted documents that are still in the segments of every shard copy."""
-        answer = self._read("GET", f"/{','.join(indices)}/_segments", _SegmentsAnswer)
-        copies = [copy for index in answer.indices.values() for shard in index.shards.values() for copy in shard]
-        return Deleted(sum(s.deleted_docs for copy in copies for s in copy.segments.values()), len(copies))
+                self.call("PUT", path, body=index_template(dataset, failure_store=None))
 
     def _find_some(self, ids: Sequence[str]) -> Iterator[Copy]:
         after: list[object] | None = None
@@ -247,7 +174,7 @@ class ElasticsearchStore:
             }
             if after is not None:
                 body["search_after"] = after
-            answer = self._read(
+            answer = self.read(
                 "POST",
                 f"/{STREAMS}/_search",
                 _SearchAnswer,
@@ -265,7 +192,7 @@ class ElasticsearchStore:
     def _version(self, path: str) -> int:
         """Version of a template; 0 if there is none."""
         try:
-            body = self._call("GET", path)
+            body = self.call("GET", path)
         except _MissingError:
             return 0
         for kind in ("component_template", "index_template"):
@@ -301,7 +228,7 @@ class ElasticsearchStore:
         middle = len(lines) // 2
         return self._bulk(lines[:middle]) + self._bulk(lines[middle:])
 
-    def _read(
+    def read(
         self,
         method: str,
         path: str,
@@ -309,12 +236,17 @@ class ElasticsearchStore:
         params: Mapping[str, str] | None = None,
         body: Mapping[str, object] | None = None,
     ) -> _Shape:
+        """One request, its answer decoded into `shape` (a msgspec struct).
+
+        Raises:
+            UnavailableError: as `call`, or the answer has another shape.
+        """
         try:
-            return msgspec.convert(self._call(method, path, params, body), shape)
+            return msgspec.convert(self.call(method, path, params, body), shape)
         except msgspec.ValidationError as error:
             raise UnavailableError(f"Elasticsearch: {method} {_action(path)}: unexpected answer ({error})") from None
 
-    def _call(
+    def call(
         self,
         method: str,
         path: str,
@@ -323,6 +255,12 @@ class ElasticsearchStore:
         *,
         timeout_seconds: float | None = None,
     ) -> object:
+        """One request; the JSON of the answer.
+
+        Raises:
+            UnavailableError: the server does not answer, or answers with an error.
+            ForbiddenError: it answers that we may not.
+        """
         client = self._client
         if timeout_seconds is not None:
             client = client.options(request_timeout=timeout_seconds)

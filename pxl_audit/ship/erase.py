@@ -18,7 +18,8 @@ from pxl_audit.ship.shipper import missing_extra
 from pxl_audit.vault.row import PARTS, Part
 
 if TYPE_CHECKING:
-    from pxl_audit.ship.elasticsearch import Deleted, ElasticsearchStore
+    from pxl_audit.ship.elasticsearch import ElasticsearchStore
+    from pxl_audit.ship.expunge import Deleted
     from pxl_audit.ship.rewrite import Gone, Rewritten
 
 SINK = "elasticsearch"
@@ -63,6 +64,7 @@ def erase_in_sinks(
     try:
         # 0.5 s of imports, and optional ones.
         from pxl_audit.ship.elasticsearch import ElasticsearchStore  # noqa: PLC0415
+        from pxl_audit.ship.expunge import expunge  # noqa: PLC0415
         from pxl_audit.ship.rewrite import Gone, close_parts  # noqa: PLC0415
     except ImportError as error:
         raise missing_extra(error) from None
@@ -71,7 +73,7 @@ def erase_in_sinks(
     try:
         done = close_parts(store, gone)
         fresh = _look_again(store, gone, done)
-        left = store.expunge(sorted(done.indices), patience_seconds=MERGE_SECONDS)
+        left = expunge(store, sorted(done.indices), patience_seconds=MERGE_SECONDS)
     finally:
         store.close()
     verified = not fresh.documents and not fresh.left and left.documents == 0

@@ -34,6 +34,7 @@ NAMESPACE = "data_stream.namespace"
 _ROUTING = frozenset({DOCUMENT_ID, DATASET, NAMESPACE})
 
 _SCOPE = InstrumentationScope("pxl_audit", "1")  # the version is that of docs/format.md, not of the program
+_SEVERITIES = {severity.value: severity for severity in SeverityNumber}
 # A context of our own: `LogRecord` would take the current span of the thread for an empty one.
 _NO_SPAN = Context({"pxl_audit": None})
 
@@ -55,7 +56,7 @@ def log_record(entry: LogEntry, namespace: str) -> ReadableLogRecord:
         observed_timestamp=entry.observed_ns,
         context=context,
         severity_text=entry.severity_text,
-        severity_number=SeverityNumber(entry.severity_number),
+        severity_number=_SEVERITIES[entry.severity_number],
         attributes={**entry.attributes, DOCUMENT_ID: entry.document_id, DATASET: entry.dataset, NAMESPACE: namespace},
         event_name=entry.event_name,
     )
@@ -118,11 +119,14 @@ def _item(record: ReadableLogRecord, namespace: str) -> Item:
 def _source(record: ReadableLogRecord, dataset: str, namespace: str) -> Source:
     log = record.log_record
     when = log.timestamp or log.observed_timestamp or 0
+    attributes = dict(log.attributes or {})
+    for name in _ROUTING:
+        attributes.pop(name, None)
     source: Source = {
         "@timestamp": timestamp(when),
         "observed_timestamp": timestamp(log.observed_timestamp or when),
         "data_stream": {"type": "logs", "dataset": dataset, "namespace": namespace},
-        "attributes": {name: value for name, value in (log.attributes or {}).items() if name not in _ROUTING},
+        "attributes": attributes,
         "dropped_attributes_count": record.dropped_attributes,
         "resource": {"attributes": dict(record.resource.attributes)},
     }

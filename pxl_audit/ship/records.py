@@ -7,9 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from pxl_audit.directory import DataDirectory
 from pxl_audit.files import locked
-from pxl_audit.log.keys import load_vkey
-from pxl_audit.log.reader import LogReader
-from pxl_audit.vault.query import rows
+from pxl_audit.vault.query import published_size, rows
 from pxl_audit.vault.row import Row
 
 LOCK_SECONDS = 10.0
@@ -20,7 +18,6 @@ class PublishedRecords:
 
     def __init__(self, directory: DataDirectory) -> None:
         self._directory = directory
-        self._reader = LogReader(directory.log)
 
     def held_still(self) -> AbstractContextManager[None]:
         """While this is held no opening is destroyed.
@@ -34,9 +31,7 @@ class PublishedRecords:
 
     def size(self) -> int:
         """How many records are published; 0 before the first checkpoint."""
-        if not (self._directory.log / "checkpoint").exists():
-            return 0
-        return self._reader.checkpoint(load_vkey(self._directory)).size
+        return published_size(self._directory)
 
     def rows(self, start: int, end: int) -> Iterator[Row]:
         """The rows of a range, in order."""

@@ -9,6 +9,7 @@ from pxl_audit.directory import DataDirectory
 from pxl_audit.ship.connection import connection_from
 from pxl_audit.ship.document import dataset_of, document_id, log_entry
 from pxl_audit.ship.elasticsearch import ElasticsearchStore, ForbiddenError
+from pxl_audit.ship.expunge import expunge
 from pxl_audit.ship.otel import ElasticsearchLogExporter, log_record
 from pxl_audit.ship.rewrite import Gone, close_parts
 from pxl_audit.ship.verdict import Verdict
@@ -70,7 +71,7 @@ class ElasticsearchSink:
         try:
             rewritten = close_parts(self._store, {identifier: _gone(row) for identifier, row in by_id.items()})
             if rewritten.documents:
-                self._store.expunge(sorted(rewritten.indices), patience_seconds=EXPUNGE_SECONDS)
+                expunge(self._store, sorted(rewritten.indices), patience_seconds=EXPUNGE_SECONDS)
             return {by_id[identifier].index for identifier in rewritten.found - rewritten.left}
         except ForbiddenError as error:
             _log.warning("what was delivered before cannot be looked up, ids alone keep duplicates out: %s", error)

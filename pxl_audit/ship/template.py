@@ -1,8 +1,8 @@
 """Index templates: one component with the mapping, and an index template a retention class.
 
 Minimal on purpose: no ingest pipeline, no lifecycle policy, no field type from a licensed module, so it installs on any
-8.19+ server. What an operator wants to add goes into the component template `pxl_audit@custom`, which is ours to
-include and never ours to write.
+8.19+ server. What an operator wants to add (shards, tiers, a lifecycle policy) goes into the component template
+`pxl_audit@custom`, which is ours to include and never ours to write.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def index_template(dataset: str, *, failure_store: bool | None = False) -> Json:
         "version": VERSION,
         "index_patterns": [f"logs-{dataset}.otel-*"],
         "data_stream": {},
-        "composed_of": [COMPONENT, CUSTOM],
+        "composed_of": [CUSTOM, COMPONENT],  # ours last: another mapping of `attributes` would replace all of it
         "ignore_missing_component_templates": [CUSTOM],
         "priority": PRIORITY,
         "template": template,
