@@ -21,15 +21,15 @@ SHOWN = 20
 _MEANINGS = {
     "checkpoint": "the signed checkpoint cannot be trusted, so nothing below it was judged",
     "key": "the directory's key is not the key you hold: this may be another log, or a log signed anew",
-    "held-checkpoint": "the log does not contain a checkpoint that was kept elsewhere: history was cut off or rewritten",
+    "held-checkpoint": "the log lacks a checkpoint that was kept elsewhere: history was cut off or rewritten",
     "root": "the entries are not the ones that were signed",
     "entry-hash": "an entry of the log was changed",
     "entry-malformed": "an entry of the log is not in the form of the format",
     "bundle-length": "entries were added to or cut off from the log",
     "tile-hash": "a hash tile was changed; tiles can be computed anew from the entries",
     "log-file-missing": "a file of the log is gone",
-    "beyond-checkpoint": "files go beyond the checkpoint: an older checkpoint was put back, or the agent was killed just now "
-    "(then start the agent once, and verify again)",
+    "beyond-checkpoint": "files go beyond the checkpoint: an older checkpoint was put back, or the agent was killed "
+    "just now (then start the agent once, and verify again)",
     "vault-row-missing": "records of the vault are gone; the log shows that they existed",
     "vault-unreadable": "a vault file is damaged",
     "vault-column": "a column of the vault is not what the log says",
@@ -47,14 +47,14 @@ _MEANINGS = {
 
 def _configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Verify a whole data directory: the log against its signed checkpoint, the vault against the log, and everything\n"
-        "that was destroyed against what was announced. Nothing is changed; the directory may be in use.\n\n"
+        "Verify a whole data directory: the log against its signed checkpoint, the vault against the log,\n"
+        "and all that was destroyed against what was announced. Nothing is changed; the directory may be in use.\n\n"
         "Ends with 0: all good, 1: something was found, 2: could not judge, 64: wrong usage."
     )
     parser.epilog = examples(
         "pxl-audit verify var/audit",
-        "pxl-audit verify var/audit --key 'pxl.example/audit+87e115b1+AdBKsj…'   # the key that you hold, not the directory's",
-        "pxl-audit verify var/audit --checkpoint last-quarter.checkpoint        # the log must still contain it",
+        "pxl-audit verify var/audit --key 'pxl.example/audit+87e115b1+AdBKsj…'  # the key that you hold",
+        "pxl-audit verify var/audit --checkpoint last-quarter.checkpoint  # the log must still contain it",
         "pxl-audit verify var/audit --json | jq '.findings[]'",
     )
     add_data_option(parser, positional=True)
@@ -123,9 +123,7 @@ def _print(report: Report, root: Path) -> None:
     if report.findings_total:
         _print_findings(report)
     elif not report.unjudged and report.checkpoint is not None:
-        print(
-            "Next: keep this checkpoint where the operator of this machine cannot change it, for --checkpoint next time:"
-        )
+        print("Next: keep this checkpoint where nobody on this machine can change it, for --checkpoint next time:")
         print()
         print(report.checkpoint, end="")
 
@@ -140,8 +138,8 @@ def _print_findings(report: Report) -> None:
     for kind in dict.fromkeys(finding.kind for finding in report.findings):
         print(f"  {kind}: {_MEANINGS.get(kind, 'the directory is not as docs/format.md says')}")
     print(
-        "Next: change and delete nothing. Copy the directory as it is, compare the files above with a backup and with the\n"
-        "checkpoints kept elsewhere, and restore only what they prove."
+        "Next: change and delete nothing. Copy the directory as it is, compare the files above with a backup and with\n"
+        "the checkpoints kept elsewhere, and restore only what they prove."
     )
 
 

@@ -43,10 +43,11 @@ def read_marker(root: Path, findings: Findings) -> str | None:
             f"{root}: not a data directory (no {MARKER}); name the one that holds log/ and vault/"
         ) from None
     try:
-        version = msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).get("format", msgspec.Raw(b"0"))
-        if int(msgspec.json.decode(version, type=int)) > FORMAT:
+        members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+        version = msgspec.json.decode(members.get("format", b"0"), type=int)
+        if version > FORMAT:
             raise DirectoryError(
-                f"{root}: format {version!r} is newer than this version knows ({FORMAT}); update pxl-audit"
+                f"{root}: format {version} is newer than this version knows ({FORMAT}); update pxl-audit"
             )
         marker = msgspec.json.decode(raw, type=_Marker)
         if marker.format == FORMAT and re.fullmatch(r"[0-9a-f]{16}", marker.log_id):
@@ -143,7 +144,7 @@ def _read_edge(log: Path, path: str) -> bytes | None:
 
 
 def agent_is_running(root: Path) -> bool:
-    """Whether somebody holds agent.lock. The lock is tried shared, on a descriptor that cannot write, and let go at once."""
+    """Whether somebody holds agent.lock. It is tried shared, on a descriptor that cannot write, and let go at once."""
     try:
         fd = os.open(root / "agent.lock", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

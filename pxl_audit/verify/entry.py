@@ -16,6 +16,7 @@ from msgspec import UNSET, UnsetType
 from pxl_audit.verify.report import Findings
 
 Integer = Annotated[int, msgspec.Meta(ge=-(2**53) + 1, le=2**53 - 1)]
+Ending = Literal["complete", "exception", "no_response", "incomplete", "disconnect", "cancelled", "refused"]
 Commitment = Annotated[str, msgspec.Meta(min_length=43, max_length=43)]
 _COMMITMENT = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]", re.ASCII)
 """32 bytes in base64 without padding; the last character carries four bits, so 16 letters are possible."""
@@ -40,7 +41,8 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     i: Integer | UnsetType = UNSET
     k: Literal["anonymous", "user", "service", "system"] | UnsetType = UNSET
     m: str | UnsetType = UNSET
-    n: Literal["complete", "exception", "incomplete", "disconnect", "cancelled", "refused"] | UnsetType = UNSET
+    n: Ending | UnsetType = UNSET
+
     o: Literal["success", "failure", "unknown"] | UnsetType = UNSET
     p: Literal["access", "security", "control"] | UnsetType = UNSET
     r: str | UnsetType = UNSET

@@ -1,7 +1,7 @@
 """Erasures and expiries: the parts that are gone must be exactly those that an event in the log announced.
 
-Per event, a running tree over the destroyed parts, which arrive in the order that docs/format.md section 6 hashes them in;
-nothing grows with the number of parts.
+Per event, a running tree over the destroyed parts, which arrive in the order in which docs/format.md section 6 hashes
+them; nothing grows with the number of parts.
 """
 
 from __future__ import annotations

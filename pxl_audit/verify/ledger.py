@@ -96,7 +96,7 @@ class Ledger:
 
 
 def _ascending(ranges: Ranges, event: int) -> bool:
-    """Whether ranges ascend without overlap and lie before the event: it can only announce what is in the log already."""
+    """Whether ranges ascend without overlap and lie before the event, which can only announce what is in the log."""
     previous = 0
     for start, end in ranges:
         if start < previous or end <= start:

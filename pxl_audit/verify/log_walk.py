@@ -6,7 +6,6 @@ is found where it is and not only that there is one.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -68,7 +67,7 @@ class LogFiles:
     def earlier(self, resource: Resource) -> Iterator[tuple[Resource, bytes]]:
         """The partial resources of earlier sizes that still lie beside this one."""
         try:
-            names = os.listdir(self.path / f"{resource.full_path}.p")
+            names = [path.name for path in (self.path / f"{resource.full_path}.p").iterdir()]
         except OSError:
             return
         for name in sorted(names):
@@ -110,7 +109,7 @@ class _Level:
         self._above: _Level | None = None
 
     def push(self, computed: bytes | None, stored: bytes | None = None) -> None:
-        """Take the root of the next tile below: as the entries give it, and, if the tile says otherwise, as that gives it."""
+        """Take the root of the next tile below: as the entries give it, and as the tile itself gives it."""
         position = len(self._computed)
         if position == 0:
             self._tile = read_tile(
@@ -141,7 +140,7 @@ class _Level:
 
 
 def read_tile(files: LogFiles, resource: Resource, findings: Findings) -> bytes | None:
-    """A hash tile of exactly the width it must have, else None (reported); its earlier partial tiles are compared too."""
+    """A hash tile of exactly its width, else None (reported); its earlier partial tiles are compared too."""
     tile = files.read(resource, "hashes")
     if tile is None:
         return None

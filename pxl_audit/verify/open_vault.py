@@ -198,6 +198,6 @@ def _opening(text: str | msgspec.UnsetType, salt: str | msgspec.UnsetType) -> by
         if len(data) != SALT or b64encode(data) != salt.encode():
             raise ValueError("a salt that is not 32 bytes in base64")
         return data + text.encode()
-    if isinstance(text, str) or isinstance(salt, str):
-        raise ValueError("a text without salt, or a salt without text")
-    return None
+    if text is msgspec.UNSET and salt is msgspec.UNSET:
+        return None
+    raise ValueError("a text without salt, or a salt without text")

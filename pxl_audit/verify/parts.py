@@ -21,7 +21,12 @@ class Actor(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
 
     client_address: str | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="client.address")
     peer_address: str | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="network.peer.address")
+    attempted_user: str | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="pxl.attempted_user.id")
+    auth_method: str | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="pxl.auth.method")
+    client_source: str | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="pxl.client.source")
+    on_behalf_of: str | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="pxl.on_behalf_of.id")
     request_id: str | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="pxl.request.id")
+    tenant: str | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="pxl.tenant.id")
     time_us: int | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="pxl.time_us")
     session_id: str | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="session.id")
     span_id: str | msgspec.UnsetType = msgspec.UNSET
@@ -98,9 +103,7 @@ def canonical_object(text: bytes) -> dict[str, object]:
         ValueError: it is none; the message does not quote it.
     """
     try:
-        value: object = json.loads(
-            text.decode("utf-8"), object_pairs_hook=_unique, parse_float=_canonical_float, parse_constant=_refuse
-        )
+        value: object = json.loads(text.decode("utf-8"), parse_float=_canonical_float, parse_constant=_refuse)
         if not isinstance(value, dict) or _write(value).encode("utf-8") != text:
             raise ValueError("not in canonical form")
     except (ValueError, RecursionError):
@@ -110,13 +113,6 @@ def canonical_object(text: bytes) -> dict[str, object]:
 
 class _Float(str):
     """A number with fraction or exponent, kept as it was written."""
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a member twice")
-    return members
 
 
 def _refuse(_constant: str) -> object:

@@ -30,7 +30,7 @@ from pxl_audit.verify.open_vault import OpenFile
 from pxl_audit.verify.openings import Openings
 from pxl_audit.verify.paths import WIDTH
 from pxl_audit.verify.report import Findings, Report
-from pxl_audit.verify.sealed import SealedFile
+from pxl_audit.verify.sealed import Engine, SealedFile
 from pxl_audit.verify.second_look import check_overlaps, name_differences
 from pxl_audit.verify.strays import check_log_files, check_vault_files
 from pxl_audit.verify.vault_rows import VaultRows, list_vault
@@ -52,7 +52,7 @@ def verify_directory(
     Args:
         root: the data directory; only read, and it may be in use.
         key: the log's verifier key as an auditor holds it; else the directory's own is believed.
-        held: checkpoints of this log that were kept elsewhere, by a name for messages: the log must contain each of them.
+        held: checkpoints of this log that were kept elsewhere, by a name for messages: the log must contain each.
         progress: called with (records done, records in all) now and then.
 
     Raises:
@@ -91,6 +91,7 @@ class _Run:
         self._held = held
         self._progress = progress
         self._findings = Findings()
+        self._engine = Engine()
 
     def report(self) -> Report:
         """Run all checks."""
@@ -110,8 +111,8 @@ class _Run:
         ledger = Ledger(self._root, log_id, snapshot.head.size, findings)
         erasures, differences = events.finish(ledger, published=published)
         for difference in differences:
-            name_differences(self._root / "vault", difference, ledger, findings)
-        check_overlaps(self._root / "vault", findings)
+            name_differences(self._root / "vault", difference, ledger, self._engine, findings)
+        check_overlaps(self._root / "vault", self._engine, findings)
         check_log_files(self._root / "log", published, busy=busy, findings=findings)
         check_vault_files(self._root / "vault", published, busy=busy, findings=findings)
         return Report(
@@ -132,7 +133,14 @@ class _Run:
     def _read_all(self, files: LogFiles, openings: Openings, events: EventBook, held: dict[str, Head]) -> int:
         """Read log and vault side by side; the number of entries that are well-formed."""
         size = files.head.size
-        rows = VaultRows(self._root / "vault", size, self._findings, openings.missing)
+        rows = VaultRows(
+            self._root / "vault",
+            size,
+            self._engine,
+            self._findings,
+            missing=openings.missing,
+            busy=lambda: agent_is_running(self._root),
+        )
         records = 0
         for number, bundle in enumerate(walk(files, self._findings, held)):
             end = min((number + 1) * WIDTH, size)

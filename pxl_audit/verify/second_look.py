@@ -18,13 +18,13 @@ _STATES = {"erasure": "erased", "expiry": "expired"}
 Member = tuple[int, str]
 
 
-def name_differences(vault: Path, difference: Difference, ledger: Ledger, findings: Findings) -> None:
+def name_differences(vault: Path, difference: Difference, ledger: Ledger, engine: Engine, findings: Findings) -> None:
     """Name each part that the vault holds as destroyed and the ledger does not, or the other way round."""
     sealed, _ = list_vault(vault)
     announced = ledger.members(difference.event)
     expected = next(announced, None)
     for file in sealed:
-        for member in _destroyed(file, difference):
+        for member in _destroyed(file, difference, engine):
             while expected is not None and expected < member:
                 _not_destroyed(expected, sealed, difference, findings)
                 expected = next(announced, None)
@@ -47,18 +47,18 @@ def _not_destroyed(member: Member, sealed: list[SealedFile], difference: Differe
         findings.add("not-destroyed", file, what, "another state", index=index)
 
 
-def _destroyed(file: SealedFile, difference: Difference) -> Iterator[Member]:
+def _destroyed(file: SealedFile, difference: Difference, engine: Engine) -> Iterator[Member]:
     state, event = _STATES[difference.kind], difference.event
     flags = ", ".join(f"coalesce({part}_state = '{state}' AND {part}_by = {event}, false)" for part in PARTS)
     try:
-        for rows in Engine().query(f"SELECT index, {flags} FROM", file.path):
+        for rows in engine.query(f"SELECT index, {flags} FROM", file.path):
             for index, *destroyed in rows:
                 yield from ((int(str(index)), part) for part, flag in zip(PARTS, destroyed, strict=True) if flag)
     except duckdb.Error:
         return  # it is unreadable, which was found before, or it was replaced, which leads to another run
 
 
-def check_overlaps(vault: Path, findings: Findings) -> None:
+def check_overlaps(vault: Path, engine: Engine, findings: Findings) -> None:
     """No row is in two sealed files; a row that is sealed may be in an open file too, but not if it was destroyed."""
     sealed, opened = list_vault(vault)
     end = 0
@@ -69,10 +69,10 @@ def check_overlaps(vault: Path, findings: Findings) -> None:
         end = max(end, file.end)
     for open_file in opened:
         if open_file.first < end:
-            _check_shadow(open_file, sealed, findings)
+            _check_shadow(open_file, sealed, engine, findings)
 
 
-def _check_shadow(file: OpenFile, sealed: list[SealedFile], findings: Findings) -> None:
+def _check_shadow(file: OpenFile, sealed: list[SealedFile], engine: Engine, findings: Findings) -> None:
     """Rows of an open file that are sealed already: it should be gone, and is left over from a crash or about to go."""
     quiet = Findings()  # what is wrong with the file in itself was found when its rows were read, or is not about them
     try:
@@ -80,17 +80,19 @@ def _check_shadow(file: OpenFile, sealed: list[SealedFile], findings: Findings) 
             for wanted in sealed:
                 rows = [row for row in batch if wanted.first <= row.at < wanted.end]
                 if rows:
-                    _compare_shadow(file, rows, wanted, findings)
+                    _compare_shadow(file, rows, wanted, engine, findings)
     except FileNotFoundError:
         return
 
 
-def _compare_shadow(file: OpenFile, rows: list[OpenRow], sealed: SealedFile, findings: Findings) -> None:
+def _compare_shadow(
+    file: OpenFile, rows: list[OpenRow], sealed: SealedFile, engine: Engine, findings: Findings
+) -> None:
     columns = ", ".join(f"{part}_salt || encode({part})" for part in PARTS)
     query = f"SELECT index, {columns} FROM"
     where = f"WHERE index BETWEEN {rows[0].at} AND {rows[-1].at}"
     try:
-        stored = {row[0]: row[1:] for chunk in Engine().query(query, sealed.path, where) for row in chunk}
+        stored = {row[0]: row[1:] for chunk in engine.query(query, sealed.path, where) for row in chunk}
     except duckdb.Error:
         return
     for row in rows:

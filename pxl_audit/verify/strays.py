@@ -32,7 +32,7 @@ def _walk(root: Path, below: str = "") -> Iterator[str]:
 
 
 def check_log_files(log: Path, published: int, *, busy: bool, findings: Findings) -> None:
-    """Files of log/ that a tree of `published` leaves does not have. `busy`: an agent may be publishing the next one."""
+    """Files that a tree of `published` leaves does not have. `busy`: an agent may be publishing the next one."""
     for path in _walk(log):
         if path == "checkpoint" or _BESIDE.fullmatch(path.rpartition("/")[2]):
             continue  # half a tile beside its place holds no personal data, and the next agent removes it

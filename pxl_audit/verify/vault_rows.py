@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 
@@ -21,7 +22,15 @@ from pxl_audit.verify.report import Findings, describe
 from pxl_audit.verify.sealed import Engine, Row, SealedFile, sealed_file
 
 Source = SealedFile | OpenFile
-Chunk = tuple[SealedFile, list[Row]] | tuple[OpenFile, list[OpenRow]]
+
+
+class Chunk(NamedTuple):
+    """Some rows of one file: sealed rows of a sealed file, open rows of an open one."""
+
+    source: Source
+    rows: Sequence[Row | OpenRow]
+
+
 _index = attrgetter("at")
 _MAX_MOVES = 50
 _RETRY_SECONDS = 0.05
@@ -44,13 +53,23 @@ def _files(directory: Path) -> list[Path]:
 class VaultRows:
     """A stream of rows with strictly ascending indexes below `size`; whatever is missing in it is reported."""
 
-    def __init__(self, vault: Path, size: int, findings: Findings, missing: Callable[[int], None]) -> None:
-        """`missing` is told how many rows are not there."""
+    def __init__(
+        self,
+        vault: Path,
+        size: int,
+        engine: Engine,
+        findings: Findings,
+        *,
+        missing: Callable[[int], None],
+        busy: Callable[[], bool],
+    ) -> None:
+        """`missing` is told how many rows are not there; `busy` says whether an agent may be moving rows."""
+        self._busy = busy
         self._vault = vault
         self._size = size
         self._findings = findings
         self._missing = missing
-        self._engine = Engine()
+        self._engine = engine
         self._spent: set[Path] = set()
         self._retries = 3
         self._moves = 0
@@ -65,14 +84,14 @@ class VaultRows:
             self._rest = None
             if chunk is None:
                 return taken
-            source, rows = chunk
+            rows = chunk.rows
             if rows[-1].at < end:
                 taken.append(chunk)
                 continue
             cut = bisect_left(rows, end, key=_index)
             if cut:
-                taken.append((source, rows[:cut]))
-            self._rest = (source, rows[cut:])
+                taken.append(chunk._replace(rows=rows[:cut]))
+            self._rest = chunk._replace(rows=rows[cut:])
             return taken
 
     def finish(self) -> None:
@@ -94,7 +113,7 @@ class VaultRows:
                 with source.path.open("rb") as stream:  # says what is wrong with it better than DuckDB does
                     inode = os.fstat(stream.fileno()).st_ino
                 for chunk in self._read(source, position):
-                    reached = chunk[1][-1].at + 1
+                    reached = chunk.rows[-1].at + 1
                     yield chunk
                 self._spent.add(source.path)
             except FileNotFoundError:
@@ -119,7 +138,7 @@ class VaultRows:
             for candidate in reversed(opened):
                 if candidate.first <= position and candidate.path not in self._spent:
                     return candidate, position
-            if not self._retries:
+            if not self._retries or not self._busy():
                 firsts = [*(file.first for file in sealed), *(file.first for file in opened)]
                 return None, min((first for first in firsts if first > position), default=self._size)
             self._retries -= 1
@@ -137,7 +156,7 @@ class VaultRows:
                 if kept and not (position <= kept[0].at and kept[-1].at < min(source.end, self._size)):
                     kept = [row for row in kept if position <= row.at < min(source.end, self._size)]
                 if kept:
-                    yield source, kept
+                    yield Chunk(source, kept)
                 if expected >= self._size:
                     return
             if expected > source.end:
@@ -149,7 +168,7 @@ class VaultRows:
                 if wanted := [row for row in batch if position <= row.at < self._size]:
                     self._report_missing(position, wanted[0].at, source.name)
                     position = wanted[-1].at + 1
-                    yield source, wanted
+                    yield Chunk(source, wanted)
 
     def _in_order(self, source: SealedFile, rows: list[Row], expected: int, position: int) -> tuple[list[Row], int]:
         """The rows that stand in order, and the index expected after them; the others are reported."""
