@@ -35,8 +35,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from pxl_audit import AuditMiddleware
-from pxl_audit.actor import current_exchange
+from pxl_audit import AuditMiddleware, current_request_id
 
 CORE_TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 PASSED_ON = ("content-type", "content-length", "user-agent")
@@ -170,8 +169,7 @@ class Gateway:
 
     def _headers_for_core(self, request: Request) -> dict[str, str]:
         headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
-        exchange = current_exchange.get()  # the id that our own record will have
-        headers["X-Request-ID"] = exchange.request_id if exchange is not None else secrets.token_hex(16)
+        headers["X-Request-ID"] = current_request_id() or secrets.token_hex(16)  # the id that our own record will have
         traceparent, new = request.headers.get("traceparent", ""), f"{secrets.token_hex(16)}-{secrets.token_hex(8)}"
         headers["traceparent"] = traceparent if _TRACEPARENT.fullmatch(traceparent) else f"00-{new}-01"
         if self.core_key:
@@ -195,7 +193,9 @@ def create_app(users: Users, core: httpx.AsyncClient, core_key: str = "") -> Sta
 
 def _from_environment() -> Starlette:
     tokens, url = os.environ.get("GATEWAY_TOKENS"), os.environ.get("PXL_CORE_URL", "http://127.0.0.1:8080")
-    core = httpx.AsyncClient(base_url=url, timeout=CORE_TIMEOUT, trust_env=False)
+    # The core drops idle connections after 5 s: let go of them before, or a proof meets a closed one.
+    limits = httpx.Limits(keepalive_expiry=2.0)
+    core = httpx.AsyncClient(base_url=url, timeout=CORE_TIMEOUT, limits=limits, trust_env=False)
     users = Users.from_file(Path(tokens)) if tokens else Users.built_in()
     return create_app(users, core, os.environ.get("PXL_CORE_KEY", ""))
 

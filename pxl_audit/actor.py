@@ -43,6 +43,12 @@ ANONYMOUS = Actor(kind="anonymous")
 ActorResolver = Callable[[Scope], Actor | None]
 
 
+def current_request_id() -> str | None:
+    """Id of the request that this code serves, as its record will have it; None outside of one."""
+    exchange = current_exchange.get()
+    return exchange.request_id if exchange is not None else None
+
+
 def set_actor(  # the members of an actor, all but the id by keyword
     id: str,  # noqa: A002  # reads as it is meant: set_actor(id=...)
     *,

@@ -15,6 +15,7 @@ from pxl_audit.asgi_types import Message, Receive, Scope, Send
 from pxl_audit.event import ActorPart, ExchangeEvent, TargetPart
 from pxl_audit.request_ids import request_id_of, trace_of
 from pxl_audit.routes import template_of
+from pxl_audit.spans import current_span_ids
 
 if TYPE_CHECKING:
     from pxl_audit.capture import Capture
@@ -124,6 +125,11 @@ class Conversation:
             part.user_roles = [limited(str(role), 64) for role in actor.roles]
         return part
 
+    def link_span(self, trace_id: str | None, span_id: str | None) -> None:
+        """Take over the ids of the span that serves this request; without one, those of `traceparent` stay."""
+        if trace_id is not None:
+            self.trace_id, self.span_id = trace_id, span_id
+
     def elapsed_us(self) -> int:
         """Microseconds since the request came in."""
         return (time.perf_counter_ns() - self._clock) // 1000
@@ -176,6 +182,8 @@ class Exchange(Conversation):
             status = message.get("status")
             self.status = status if isinstance(status, int) else None
             self._started_us = self.elapsed_us()
+            # The response starts inside the server's span, whichever middleware stands outside of the other.
+            self.link_span(*current_span_ids())
             self._trailers = bool(message.get("trailers", False))
         elif kind == "http.response.pathsend" or (
             kind == "http.response.trailers" and not message.get("more_trailers", False)

@@ -17,34 +17,12 @@ SALT_BYTES = 32
 Fact = int | str
 
 
-class Skeleton(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """The skeleton without commitments. Members stand in RFC 8785 order, so encoding gives the canonical form.
-
-    One letter a member, because every record of every service is kept for 13 months: names are in docs/format.md.
-    """
-
-    c: int | None = None
-    d: int | None = None
-    e: str = "http.request"
-    f: dict[str, Fact] | None = None
-    g: str | None = None
-    h: int | None = None
-    i: int = 0
-    k: str = "anonymous"
-    m: str | None = None
-    n: str = "complete"
-    o: str = "success"
-    p: str = "access"
-    r: str | None = None
-    s: str = ""
-    t: int = 0
-    u: int = 0
-    v: int = FORMAT_VERSION
-    w: int | None = None
-
-
 class Leaf(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A skeleton with the commitments to its two parts."""
+    """The skeleton, and the commitments to the two parts.
+
+    Members stand in RFC 8785 order, so encoding gives the canonical form. One letter a member, because every record of
+    every service is kept for 13 months: names are in docs/format.md.
+    """
 
     a: str
     b: str

@@ -14,7 +14,7 @@ from pxl_audit.capture import Capture, RouteResolver
 from pxl_audit.errors import AuditError
 from pxl_audit.event import ExchangeEvent, check_service, encode_event
 from pxl_audit.exchange import Conversation, Exchange
-from pxl_audit.recorder import Recorder, close_recorder, recorder_for
+from pxl_audit.recorder import Recorder, close_recorder, is_overridden, recorder_for
 from pxl_audit.websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class AuditMiddleware:
             AuditError: the data directory cannot be used.
         """
         recorder = self._recorder
-        if recorder is None or recorder.closed:  # closed also in a forked child, whose parent's it was
+        if recorder is None or recorder.closed or is_overridden():  # closed also in a forked child of its process
             recorder = recorder_for(self.directory, self.service, embedded_agent=self.embedded_agent)
             self._recorder = recorder
         return recorder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from pxl_audit.actor import current_exchange
+from pxl_audit.actor import Actor, current_exchange
 from pxl_audit.errors import UnavailableError
 from pxl_audit.event import Json, make_event
 from pxl_audit.recorder import Recorder, default_recorder
@@ -16,7 +16,7 @@ DURABLE_SECONDS = 30.0
 async def record(  # the facets of an event, all but the name by keyword
     name: str,
     *,
-    actor: str | Mapping[str, Json] | None = None,
+    actor: str | Actor | Mapping[str, Json] | None = None,
     target: str | Mapping[str, Json] | None = None,
     outcome: str = "success",
     attributes: Mapping[str, Json] | None = None,
@@ -27,7 +27,7 @@ async def record(  # the facets of an event, all but the name by keyword
 
     Args:
         name: lower-case words joined by dots, such as `proof.verified`.
-        actor: a user id, or members of the part `actor`; inside a request the request's own user if left out.
+        actor: a user id, an `Actor`, or members of the part `actor`; inside a request its own user if left out.
         target: the id of the thing acted upon, or members of the part `target`.
         outcome: `success`, `failure` or `unknown`.
         attributes: more about it; personal data is welcome here, because it goes into the erasable part `target`.
@@ -49,7 +49,7 @@ async def record(  # the facets of an event, all but the name by keyword
 def record_sync(  # as record()
     name: str,
     *,
-    actor: str | Mapping[str, Json] | None = None,
+    actor: str | Actor | Mapping[str, Json] | None = None,
     target: str | Mapping[str, Json] | None = None,
     outcome: str = "success",
     attributes: Mapping[str, Json] | None = None,
@@ -64,7 +64,7 @@ def record_sync(  # as record()
 
 def _append(  # as record()
     name: str,
-    actor: str | Mapping[str, Json] | None,
+    actor: str | Actor | Mapping[str, Json] | None,
     target: str | Mapping[str, Json] | None,
     outcome: str,
     attributes: Mapping[str, Json] | None,
@@ -76,14 +76,12 @@ def _append(  # as record()
     members: dict[str, Json] = {"pxl.time_us": now_us}
     kind: str = "system"
     if exchange is not None:
-        who = exchange.who()
-        kind = who.kind
+        kind, given = _members_of(exchange.who())
         members["pxl.request.id"] = exchange.request_id
-        if who.id is not None and not who.attempted:
-            members["user.id"] = who.id
+        members |= given
     if actor is not None:
-        kind = "user"
-        members |= {"user.id": actor} if isinstance(actor, str) else dict(actor)
+        kind, given = _members_of(actor)
+        members = {name: value for name, value in members.items() if name.startswith("pxl.")} | given
     whole_target: dict[str, Json] = {}
     if target is not None:
         whole_target |= {"audit.target.id": target} if isinstance(target, str) else dict(target)
@@ -100,3 +98,21 @@ def _append(  # as record()
         actor_kind=kind,
     )
     return recorder, recorder.append(payload, now_us)
+
+
+def _members_of(actor: str | Actor | Mapping[str, Json]) -> tuple[str, dict[str, Json]]:
+    """Kind of an actor, and the members of the part `actor` that say who it is."""
+    if isinstance(actor, str):
+        return "user", {"user.id": actor}
+    if not isinstance(actor, Actor):
+        return "user", dict(actor)
+    named = {
+        "pxl.attempted_user.id" if actor.attempted else "user.id": actor.id,
+        "pxl.auth.method": actor.auth_method,
+        "pxl.on_behalf_of.id": actor.on_behalf_of,
+        "pxl.tenant.id": actor.tenant,
+    }
+    members: dict[str, Json] = {name: value for name, value in named.items() if value is not None}
+    if actor.roles:
+        members["user.roles"] = list(actor.roles)
+    return actor.kind, members

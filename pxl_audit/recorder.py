@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pxl_audit.agent.spawn import AgentKeeper
@@ -243,6 +244,7 @@ class Recorder:
 
 
 _recorders: dict[tuple[int, str], Recorder] = {}
+_override: Callable[[str], Recorder] | None = None
 _registry_lock = threading.Lock()
 
 
@@ -252,6 +254,8 @@ def recorder_for(directory: Path, service: str, *, embedded_agent: bool = True) 
     Raises:
         AuditError: the directory cannot be used.
     """
+    if _override is not None:
+        return _override(service)
     key = (os.getpid(), str(directory.absolute()))
     recorder = _recorders.get(key)
     if recorder is not None and not recorder.closed:
@@ -280,10 +284,28 @@ def default_recorder() -> Recorder:
     Raises:
         UnavailableError: there is none.
     """
+    if _override is not None:
+        return _override("")
     for (pid, _), recorder in _recorders.items():
         if pid == os.getpid() and not recorder.closed:
             return recorder
     raise UnavailableError("no audit log in this process: wrap the application in AuditMiddleware first")
+
+
+def is_overridden() -> bool:
+    """Whether a test takes the place of every recorder of this process."""
+    return _override is not None
+
+
+@contextlib.contextmanager
+def overridden(make: Callable[[str], Recorder]) -> Iterator[None]:
+    """Within the block every recorder is the one that `make` gives for a service (for `pxl_audit.testing`)."""
+    global _override  # noqa: PLW0603  # one seam for the whole process, for tests of services
+    before, _override = _override, make
+    try:
+        yield
+    finally:
+        _override = before
 
 
 @atexit.register

@@ -10,10 +10,10 @@ import msgspec
 
 from pxl_audit.agent.core import Agent
 from pxl_audit.agent.process import agent_lock
-from pxl_audit.agent.writers import ANSWER, ASK, Answer, Ask
+from pxl_audit.agent.writers import ANSWER, Answer, Ask
 from pxl_audit.directory import DataDirectory
 from pxl_audit.errors import BusyError, UnavailableError
-from pxl_audit.files import is_locked, write_atomically
+from pxl_audit.files import is_locked
 from pxl_audit.spool.writer import SpoolWriter
 
 POLL_SECONDS = 0.02
@@ -52,10 +52,9 @@ def seal_all(directory: DataDirectory, *, timeout_seconds: float = 60.0) -> int:
 
 
 def _ask(directory: DataDirectory, events: Sequence[bytes], ask: Ask, timeout_seconds: float) -> Answer:
-    writer = SpoolWriter(directory.spool, "pxl-audit")
+    writer = SpoolWriter(directory.spool, "pxl-audit", ask=msgspec.json.encode(ask))
     answer_path = writer.path / ANSWER
     try:
-        write_atomically(writer.path / ASK, msgspec.json.encode(ask))
         if events:
             writer.append(1, events)
         writer.rotate(final=True)

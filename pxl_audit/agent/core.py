@@ -7,6 +7,7 @@ are not in the log yet and integrates them again: the bytes are the same.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pxl_audit.agent.sequencer import UnreadableEventError, sequence
 from pxl_audit.agent.writers import Gathered, Writers
 from pxl_audit.directory import DataDirectory
-from pxl_audit.errors import LogError
+from pxl_audit.errors import BusyError, LogError
 from pxl_audit.event import make_event
 from pxl_audit.files import locked, make_directory, unlink_durably
 from pxl_audit.log.keys import load_or_create
@@ -52,6 +53,7 @@ class Agent:
             make_directory(folder)
         signer = load_or_create(directory, self.settings.origin or f"pxl-audit.local/{directory.log_id}")
         self._writer = LogWriter(directory.log, signer)
+        self._remove_left_overs()
         sealed = list_sealed(directory.sealed)
         self._sealed_end = sealed[-1].end if sealed else 0
         self._open = OpenVault.recover(directory.open_vault, self._sealed_end)
@@ -153,6 +155,15 @@ class Agent:
         return rows > 0 and (
             rows >= self.settings.seal_rows or time.monotonic() - self._opened_at >= self.settings.seal_seconds
         )
+
+    def _remove_left_overs(self) -> None:
+        """Files of an agent or command that was killed while it wrote a sealed file: they may hold openings."""
+        with (
+            contextlib.suppress(BusyError),  # a command is writing one just now; the next agent looks again
+            locked(self.directory.vault_lock, exclusive=True, timeout_seconds=0.0),
+        ):
+            for left_over in self.directory.sealed.glob(".*.tmp"):
+                unlink_durably(left_over)
 
     def _integrate_backlog(self) -> None:
         """Rows that became durable before the last agent ended, and were not published."""

@@ -14,6 +14,8 @@ from pxl_audit.log.tiles import MAX_ENTRY_BYTES
 from pxl_audit.vault.journal import RowLine
 
 LATEST_SECONDS = 2**41
+# msgspec leaves a member out when its value *is* the default: equal text read from an event is another object.
+_DEFAULTS = {name: getattr(Leaf("", ""), name) for name in "eknop"}
 
 
 class UnreadableEventError(ValueError):
@@ -54,16 +56,16 @@ def _row(event: StoredEvent, index: int, actor_salt: bytes, target_salt: bytes) 
             b=target_commitment,
             c=event.c,
             d=event.d,
-            e=event.e,
+            e=_default("e", event.e),
             f=event.f,
             g=event.g,
             h=event.h,
             i=event.i,
-            k=event.k,
+            k=_default("k", event.k),
             m=event.m,
-            n=event.n,
-            o=event.o,
-            p=event.p,
+            n=_default("n", event.n),
+            o=_default("o", event.o),
+            p=_default("p", event.p),
             r=event.r,
             s=event.s,
             t=min(max(event.t // 1_000_000, 0), LATEST_SECONDS),
@@ -82,6 +84,11 @@ def _row(event: StoredEvent, index: int, actor_salt: bytes, target_salt: bytes) 
         target=target,
         target_salt=target_text,
     )
+
+
+def _default(member: str, value: str) -> str:
+    default: str = _DEFAULTS[member]
+    return default if value == default else value
 
 
 def _open(part: bytes, raw: msgspec.Raw | msgspec.UnsetType, salt: bytes) -> tuple[str, str | None, str | None]:

@@ -15,14 +15,14 @@ import msgspec
 from pxl_audit.event import make_event
 from pxl_audit.files import sync_directory, write_atomically
 from pxl_audit.spool.reader import Reading, SpoolReader
+from pxl_audit.spool.writer import ASK, STARTING
 from pxl_audit.vault.journal import FINISHED
 
 _log = logging.getLogger("pxl_audit.agent")
 
-ASK = "ask"
 ANSWER = "answer"
-STARTING_SECONDS = 5.0
-"""A writer directory without a lock file is a writer that just starts; after this long it is one that died there."""
+STARTING_SECONDS = 60.0
+"""A directory whose writer is not ready after this long is one whose writer died while it started."""
 
 
 class Ask(msgspec.Struct):
@@ -58,7 +58,7 @@ class Writers:
         self._cursors = {writer: cursor for writer, cursor in cursors.items() if (spool / writer).exists()}
         self._readers: dict[str, SpoolReader] = {}
         self._waiting: dict[str, list[int]] = {}
-        self._first_seen: dict[str, float] = {}
+        self._remove_stillborn()
         for writer, cursor in list(self._cursors.items()):
             if cursor == FINISHED:
                 self._remove(writer)
@@ -75,8 +75,6 @@ class Writers:
         share = max(64, limit // max(1, len(names)))
         for name in names:
             reader = self._reader(name)
-            if reader is None:
-                continue
             reading = reader.read(share)
             self._add(gathered, reader, reading)
             if not reading.events and not reading.done_segments and name not in gathered.finished:
@@ -128,16 +126,11 @@ class Writers:
             return sorted(path.name for path in self._spool.iterdir() if len(path.name) == 16)
         return []
 
-    def _reader(self, name: str) -> SpoolReader | None:
+    def _reader(self, name: str) -> SpoolReader:
         reader = self._readers.get(name)
         if reader is not None:
             return reader
         path = self._spool / name
-        if not (path / "lock").exists():
-            seen = self._first_seen.setdefault(name, time.monotonic())
-            if time.monotonic() - seen > STARTING_SECONDS:
-                self._remove(name)
-            return None
         reader = self._readers[name] = SpoolReader(path, max(0, self._cursors.get(name, 0)))
         if (path / ASK).exists():
             self._waiting[name] = []
@@ -183,13 +176,18 @@ class Writers:
         self._cursors[reader.writer] = FINISHED
         gathered.finished.append(reader.writer)
 
+    def _remove_stillborn(self) -> None:
+        for path in self._spool.glob(f"{STARTING}*"):
+            with contextlib.suppress(FileNotFoundError):  # it has just become ready
+                if time.time() - path.stat().st_mtime > STARTING_SECONDS:
+                    shutil.rmtree(path, ignore_errors=True)
+
     def _remove(self, name: str) -> None:
         reader = self._readers.pop(name, None)
         if reader is not None:
             reader.close()
         self._cursors.pop(name, None)
         self._waiting.pop(name, None)
-        self._first_seen.pop(name, None)
         shutil.rmtree(self._spool / name, ignore_errors=True)
         sync_directory(self._spool)
 

@@ -20,7 +20,8 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         help="move spools into log and vault, sign checkpoints, ship; until SIGTERM",
         description=(
             "Be the agent of a data directory until SIGTERM: give records their index, sign checkpoints, "
-            "seal the vault, and ship to Elasticsearch where ELASTICSEARCH_URL is set. Services then use embedded_agent=False."
+            "seal the vault, and ship to Elasticsearch where ELASTICSEARCH_URL is set. "
+            "Services then use embedded_agent=False."
         ),
         epilog=examples("pxl-audit agent run --data var/audit", "pxl-audit agent run --config /etc/pxl-audit.toml"),
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -16,6 +16,7 @@ from pxl_audit.files import (
     sync_directory,
     try_lock,
     write_all,
+    write_new,
 )
 from pxl_audit.spool.frames import CLOSE, EVENT, HEADER, MAGIC, SegmentClose, SegmentHeader, encode_frame
 from pxl_audit.spool.state import NAME as STATE
@@ -24,6 +25,9 @@ from pxl_audit.spool.state import StatePage
 SEGMENT_SECONDS = 5.0
 SEGMENT_BYTES = 16 << 20
 LOCK = "lock"
+ASK = "ask"
+STARTING = "."
+"""Before the id in the name of a directory whose writer is not ready yet."""
 
 
 class SpoolFileLostError(OSError):
@@ -38,9 +42,9 @@ def segment_name(number: int) -> str:
 class SpoolWriter:
     """Appends events to `spool/<writer id>/`; `append` returns only when they are durable."""
 
-    def __init__(self, spool: Path, service: str) -> None:
+    def __init__(self, spool: Path, service: str, *, ask: bytes | None = None) -> None:
         self.id = os.urandom(8).hex()
-        self.path = spool / self.id
+        self.path = spool / f"{STARTING}{self.id}"
         self._service = service
         self._segment = 0
         self._fd = -1
@@ -53,7 +57,12 @@ class SpoolWriter:
         if not try_lock(self._lock_fd, exclusive=True):
             raise OSError(f"{self.path}: a new writer's lock is held already")
         self.state = StatePage(self.path / STATE)
+        if ask is not None:
+            write_new(self.path / ASK, ask)
         sync_directory(self.path)
+        # The agent sees the directory only now, whole: locked, and with what it is asked.
+        self.path = self.path.rename(spool / self.id)
+        sync_directory(spool)
 
     def append(self, first_seq: int, payloads: Sequence[bytes]) -> None:
         """Write events numbered from `first_seq` and wait until they are durable.

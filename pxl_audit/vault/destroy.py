@@ -92,4 +92,4 @@ def _without(file: SealedFile, state: str, by: int) -> str:
     columns = ", ".join(
         f'{replaced[column]} AS "{column}"' if column in replaced else f'"{column}"' for column in COLUMNS
     )
-    return f"SELECT {columns} FROM read_parquet({literal(file.path)}) ORDER BY index"
+    return f"SELECT {columns} FROM read_parquet({literal(file.path)})"

@@ -17,6 +17,9 @@ import msgspec
 from pxl_audit.errors import LogError
 from pxl_audit.files import make_directory, unlink_durably, write_all, write_atomically
 
+CRC_MEMBER = b',"crc":'
+"""Ends what the checksum of a commit line covers."""
+
 FINISHED = -1
 """Cursor of a writer that is finished with."""
 
@@ -38,9 +41,12 @@ class _Header(msgspec.Struct):
     cursors: dict[str, int]
 
 
-class _Commit(msgspec.Struct):
+class _CommitStart(msgspec.Struct):
     commit: int
     cursors: dict[str, int]
+
+
+class _Commit(_CommitStart):
     crc: int
 
 
@@ -119,7 +125,8 @@ class OpenVault:
         lines.append(b"")
         body = b"\n".join(lines)
         end = self.end + len(rows)
-        body += _encode(_Commit(commit=end, cursors=dict(cursors), crc=crc32(body))) + b"\n"
+        body += _encode(_CommitStart(commit=end, cursors=dict(cursors)))[:-1]
+        body += b"%s%d}\n" % (CRC_MEMBER, crc32(body))
         write_all(self._fd, body)
         os.fdatasync(self._fd)
         self.end = end
@@ -156,7 +163,7 @@ def read_committed(path: Path) -> Committed:
                     commit = msgspec.json.decode(line, type=_Commit)
                 except msgspec.MsgspecError:
                     break
-                if commit.crc != crc or commit.commit < committed.end:
+                if commit.crc != crc32(line.rpartition(CRC_MEMBER)[0], crc) or commit.commit < committed.end:
                     break
                 committed = Committed(header.first, commit.commit, commit.cursors, position)
                 crc = 0

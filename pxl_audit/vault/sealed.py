@@ -15,6 +15,7 @@ from pxl_audit.files import make_directory, publish_file
 if TYPE_CHECKING:
     import duckdb
 
+ROW_GROUP_ROWS = 20_480
 _NAME = re.compile(r"(\d{12,})-(\d{12,})\.parquet")
 
 OPEN_COLUMNS = (
@@ -105,6 +106,7 @@ def engine(*, memory_limit_mib: int) -> duckdb.DuckDBPyConnection:
             "memory_limit": f"{memory_limit_mib}MiB",
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
+            "preserve_insertion_order": True,
             "temp_directory": "",
         }
     )
@@ -123,7 +125,7 @@ def seal(open_path: Path, folder: Path, first: int, end: int) -> SealedFile:
     path = folder / sealed_name(first, end)
     source = (
         f"SELECT {PROJECTION} FROM read_json({literal(open_path)}, format = 'newline_delimited', "
-        f"columns = {OPEN_COLUMNS}) WHERE index >= {first} AND index < {end} ORDER BY index"
+        f"columns = {OPEN_COLUMNS}) WHERE index >= {first} AND index < {end}"
     )
     with contextlib.closing(engine(memory_limit_mib=256)) as connection:
         rows = write_parquet(connection, source, path)
@@ -133,11 +135,16 @@ def seal(open_path: Path, folder: Path, first: int, end: int) -> SealedFile:
 
 
 def write_parquet(connection: duckdb.DuckDBPyConnection, source: str, path: Path) -> int:
-    """Write the rows that `source` selects over `path`, atomically and durably; their number."""
+    """Write the rows that `source` selects over `path`, atomically and durably; their number.
+
+    `source` gives them in order already: the engine keeps the order of what it reads, and a sort would need memory for
+    the whole file.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         written = connection.execute(
-            f"COPY ({source}) TO {literal(temporary)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 100000)"
+            f"COPY ({source}) TO {literal(temporary)} "
+            f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
         ).fetchone()
         publish_file(temporary, path)
     finally:

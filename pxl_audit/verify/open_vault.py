@@ -160,7 +160,7 @@ def _read_batch(lines: list[bytes], line: bytes, state: _Batch) -> list[OpenRow]
     crc = 0
     for row in lines:
         crc = crc32(row, crc)
-    if crc != commit.crc:
+    if crc32(line.rpartition(b',"crc":')[0], crc) != commit.crc:
         return None
     try:
         rows = [_read_row(row) for row in lines]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from pxl_audit.vault.destroy import destroy_openings
 from pxl_audit.vault.journal import OpenVault, RowLine, read_committed, read_rows
 from pxl_audit.vault.query import connect, published_size, rows
 from pxl_audit.vault.row import Part
+from pxl_audit.vault.sealed import engine, seal
 from tests.builders import fill
 
 
@@ -109,6 +111,45 @@ def test_destroying_destroys_exactly_what_was_named(tmp_path: Path) -> None:
         left = connection.execute("SELECT count(*) FROM records WHERE user_id = 'user-3'").fetchone()
     assert left == (0,)
     assert destroy_openings(data, named, state="erased", by=5) == 0
+
+
+def test_sealing_needs_no_memory_for_the_whole_file(tmp_path: Path) -> None:
+    """150 000 rows within the sealer's 256 MiB, in order."""
+    salt = b64encode(bytes(32)).decode()
+    path = tmp_path / "open.jsonl"
+    with path.open("w") as file:
+        for index in range(150_000):
+            noise = f"{index * 2654435761:032x}" * 4
+            row = {
+                "index": index,
+                "leaf": '{"s":"x","t":1}',
+                "actor": json.dumps({"user.id": noise}),
+                "actor_salt": salt,
+            }
+            file.write(json.dumps(row, separators=(",", ":")) + "\n")
+    sealed = seal(path, tmp_path, 0, 150_000)
+    with closing(engine(memory_limit_mib=256)) as connection:
+        found = connection.execute(f"SELECT \"index\" FROM read_parquet('{sealed.path}')").fetchall()
+    assert [row[0] for row in found] == list(range(150_000))
+
+
+def test_left_overs_of_a_killed_writer_are_removed(tmp_path: Path) -> None:
+    """Half a sealed file may hold a person's data: the next agent removes it."""
+    data = fill(tmp_path / "d", 3)
+    seal_all(data)
+    left_over = data.sealed / ".000000000000-000000000009.parquet.tmp"
+    left_over.write_bytes(b"canary")
+    append_and_wait(data, [make_event("test.event")])
+    assert not left_over.exists()
+
+
+def test_leaves_leave_defaults_out(tmp_path: Path) -> None:
+    """One form for one meaning: a default is left out, wherever the value came from."""
+    data = fill(tmp_path / "d", 3)
+    leaves = [json.loads(leaf) for leaf in LogReader(data.log).leaves(0, published_size(data))]
+    requests = [leaf for leaf in leaves if "m" in leaf]
+    assert len(requests) == 3
+    assert all({"e", "n", "o", "p"}.isdisjoint(leaf) for leaf in requests)
 
 
 def test_destroying_needs_a_sealed_file(tmp_path: Path) -> None:

@@ -204,10 +204,8 @@ def write_open(path: Path, first: int, records: Sequence[Record], batch: int = 4
     for start in range(0, len(records), batch):
         rows = b"".join(open_row(first + start + i, record) for i, record in enumerate(records[start : start + batch]))
         end = first + min(start + batch, len(records))
-        lines.append(
-            rows
-            + json.dumps({"commit": end, "cursors": {WRITER: end}, "crc": crc32(rows)}, separators=(",", ":")).encode()
-        )
+        covered = rows + json.dumps({"commit": end, "cursors": {WRITER: end}}, separators=(",", ":")).encode()[:-1]
+        lines.append(covered + b',"crc":%d}' % crc32(covered))
     put(path, b"".join(line + b"\n" for line in lines))
 
 
