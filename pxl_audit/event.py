@@ -70,6 +70,8 @@ class ExchangeEvent(msgspec.Struct, omit_defaults=True, gc=False):
     t: int = 0
     u: int = 0
     w: int | None = None
+    x: int | None = None
+    """Sequence number of the intent that this completes; not part of the leaf."""
 
 
 class StoredEvent(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -95,6 +97,7 @@ class StoredEvent(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True
     u: int = 0
     v: int = 1
     w: int | None = None
+    x: int | None = None
 
 
 _encoder = msgspec.json.Encoder()

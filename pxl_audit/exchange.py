@@ -46,6 +46,7 @@ class Conversation:
         "_capture",
         "_clock",
         "_disconnected",
+        "_linked",
         "_service",
         "_user_agent",
         "actor",
@@ -71,6 +72,7 @@ class Conversation:
         self._app_receive = receive
         self._app_send = send
         self._disconnected = False
+        self._linked = False
         self.actor: Actor | None = None
         """What `set_actor` was told."""
         self.cancelled = False
@@ -126,8 +128,12 @@ class Conversation:
         return part
 
     def link_span(self, trace_id: str | None, span_id: str | None) -> None:
-        """Take over the ids of the span that serves this request; without one, those of `traceparent` stay."""
-        if trace_id is not None:
+        """Take over the ids of the span that serves this request; without one, those of `traceparent` stay.
+
+        The first span stays: a response may start inside a span of the application, below the server's.
+        """
+        if trace_id is not None and not self._linked:
+            self._linked = True
             self.trace_id, self.span_id = trace_id, span_id
 
     def elapsed_us(self) -> int:

@@ -15,10 +15,12 @@ from pxl_audit.errors import AuditError
 from pxl_audit.event import ExchangeEvent, check_service, encode_event
 from pxl_audit.exchange import Conversation, Exchange
 from pxl_audit.recorder import Recorder, close_recorder, is_overridden, recorder_for
+from pxl_audit.spans import current_span_ids
 from pxl_audit.websocket import WebSocket
 
 if TYPE_CHECKING:
     from pxl_audit.client_address import TrustedProxies
+    from pxl_audit.policy import Policy
 
 _log = logging.getLogger("pxl_audit")
 
@@ -41,6 +43,7 @@ class AuditMiddleware:
         actor_resolver: finds the actor in the scope, after the application has run; None means `scope["user"]`.
         route_resolver: finds the route template in the scope, for routers that are not Starlette's.
         address_bits: keep only so many bits of IPv4 and IPv6 addresses, such as `(24, 48)`.
+        policy: rules for HTTP exchanges (docs/policy.md), or the TOML file that holds them.
 
     Raises:
         UsageError: an argument is out of its range.
@@ -57,11 +60,13 @@ class AuditMiddleware:
         actor_resolver: ActorResolver | None = None,
         route_resolver: RouteResolver | None = None,
         address_bits: tuple[int, int] | None = None,
+        policy: Policy | Path | str | None = None,
     ) -> None:
         self.app = app
         self.service = check_service(service)
         self.directory = Path(directory)
         self.embedded_agent = embedded_agent
+        self.policy = _load(policy)
         self._recorder: Recorder | None = None
         self.capture = Capture(trusted_proxies, actor_resolver, route_resolver, address_bits)
 
@@ -90,12 +95,35 @@ class AuditMiddleware:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         recorder = self._recorder_or_none()
+        if self.policy is not None:
+            await self._governed(scope, receive, send, self.policy, recorder)
+            return
         exchange = Exchange(scope, receive, send, self.capture, recorder, self.service)
         try:
             await self._run(exchange, exchange.receive, exchange.send)
         finally:
             # No await here: a cancelled request must be recorded too.
             self._emit(exchange, exchange.event, last=True)
+
+    async def _governed(
+        self, scope: Scope, receive: Receive, send: Send, policy: Policy, recorder: Recorder | None
+    ) -> None:
+        from pxl_audit.governed import GovernedExchange, RefusedError  # noqa: PLC0415  # only where a policy is given
+
+        exchange = GovernedExchange(scope, receive, send, self.capture, recorder, self.service, policy=policy)
+        try:
+            await exchange.begin()
+        except RefusedError:
+            if recorder is not None:
+                recorder.begin()
+            self._emit(exchange, exchange.refused, last=True)
+            await exchange.refuse()
+            return
+        try:
+            await self._run(exchange, exchange.receive, exchange.send)
+        finally:
+            if not exchange.emitted:
+                self._emit(exchange, exchange.ruled_event, last=True)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         recorder = self._recorder_or_none()
@@ -121,13 +149,19 @@ class AuditMiddleware:
         except BaseException as error:
             conversation.error_type = type(error).__name__
             raise
+        finally:
+            # Where no response was started, a span around us is still current and recording.
+            conversation.link_span(*current_span_ids(recording=True))
 
-    def _emit(self, conversation: Conversation, make: Callable[[], ExchangeEvent], *, last: bool) -> None:
+    def _emit(self, conversation: Conversation, make: Callable[[], ExchangeEvent | None], *, last: bool) -> None:
         recorder = conversation.recorder
         if recorder is None:
             return
         try:
             event = make()
+            if event is None:
+                recorder.end_unrecorded()
+                return
             if recorder.closed:
                 recorder = self.recorder()  # a straggler after shutdown gets a spool of its own
             recorder.append(encode_event(event), event.t, ends_request=last)
@@ -163,3 +197,12 @@ class AuditMiddleware:
             await send(message)
 
         return closing_send
+
+
+def _load(policy: Policy | Path | str | None) -> Policy | None:
+    """A policy, from its file if a path is given. Imported here: most services have none."""
+    if not isinstance(policy, (str, Path)):
+        return policy
+    from pxl_audit.policy_file import load_policy  # noqa: PLC0415
+
+    return load_policy(Path(policy))

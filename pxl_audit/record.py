@@ -9,6 +9,7 @@ from pxl_audit.actor import Actor, current_exchange
 from pxl_audit.errors import UnavailableError
 from pxl_audit.event import Json, make_event
 from pxl_audit.recorder import Recorder, default_recorder
+from pxl_audit.spans import current_span_ids
 
 DURABLE_SECONDS = 30.0
 
@@ -74,14 +75,19 @@ def _append(  # as record()
     recorder = exchange.recorder if exchange is not None and exchange.recorder is not None else default_recorder()
     now_us = time.time_ns() // 1000
     members: dict[str, Json] = {"pxl.time_us": now_us}
-    kind: str = "system"
+    trace_id, span_id = current_span_ids()
     if exchange is not None:
-        kind, given = _members_of(exchange.who())
         members["pxl.request.id"] = exchange.request_id
+        if trace_id is None:
+            trace_id, span_id = exchange.trace_id, exchange.span_id
+    if trace_id is not None:
+        members |= {"span_id": span_id, "trace_id": trace_id}
+    kind: str = "system"
+    # Whoever is named takes the place of the request's own user as a whole: no tenant or role of one beside the other.
+    who = actor if actor is not None else exchange.who() if exchange is not None else None
+    if who is not None:
+        kind, given = _members_of(who)
         members |= given
-    if actor is not None:
-        kind, given = _members_of(actor)
-        members = {name: value for name, value in members.items() if name.startswith("pxl.")} | given
     whole_target: dict[str, Json] = {}
     if target is not None:
         whole_target |= {"audit.target.id": target} if isinstance(target, str) else dict(target)

@@ -31,6 +31,7 @@ MAX_PENDING_BYTES = 64 << 20
 RETRY_SECONDS = 0.5
 KEEPER_SECONDS = 2.0
 GROUP_EVENTS = 4096
+UNRECORDED_SECONDS = 60.0
 
 
 class Recorder:
@@ -53,6 +54,9 @@ class Recorder:
         self._durable = 0
         self._dropped = 0
         self._dropped_from_us = 0
+        self._unrecorded: dict[str, int] = {}
+        self._unrecorded_at = time.monotonic()
+        self._failing = False
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="pxl-audit-spool", daemon=True)
         self._thread.start()
@@ -63,6 +67,23 @@ class Recorder:
             if not self._closing:
                 self._begun += 1
                 self._writer.state.set_begun(self._begun)
+
+    def end_unrecorded(self) -> None:
+        """Count a request that `begin` counted and that a rule leaves without a record."""
+        with self._lock:
+            if not self._closing:
+                self._ended += 1
+                self._writer.state.set_ended(self._ended)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether an event handed over now can be expected on the disk soon."""
+        return not (self._closing or self._failing or self._pending_bytes > MAX_PENDING_BYTES // 2)
+
+    def count_unrecorded(self, rule: str) -> None:
+        """A policy rule left a request out; how many each rule did becomes a record once a minute, and at the end."""
+        with self._lock:
+            self._unrecorded[rule] = self._unrecorded.get(rule, 0) + 1
 
     def append(self, payload: bytes, now_us: int, *, ends_request: bool = False) -> int:
         """Hand over an event; its sequence number, or 0 when memory for waiting events is used up (a gap is recorded).
@@ -147,14 +168,17 @@ class Recorder:
         while True:
             self._wake.wait(self._patience(next_keeper))
             self._wake.clear()
+            self._report_unrecorded()
             self._drain()
             if self._writer.seconds_until_rotation() == 0.0:
                 self._rotate()
             if self._keeper and time.monotonic() >= next_keeper:
                 self._keep_agent(self._keeper)
                 next_keeper = time.monotonic() + KEEPER_SECONDS
-            if self._closing and not self._pending:
+            if self._closing and not self._pending and not self._unrecorded:
                 return
+            if self._closing:
+                self._wake.set()
 
     @staticmethod
     def _keep_agent(keeper: AgentKeeper) -> None:
@@ -194,6 +218,7 @@ class Recorder:
             self.report_gap("spool_file_lost", 0, time.time_ns() // 1000)
             return self._write(first, group)
         except OSError as error:
+            self._failing = True
             _log.error("spool write failed, %d events wait: %s", len(self._pending), error.strerror)
             if self._closing:
                 # Nothing more can be done before the process ends; the agent sees the numbers that are missing.
@@ -203,6 +228,7 @@ class Recorder:
             self._wake.wait(RETRY_SECONDS)
             self._wake.set()
             return False
+        self._failing = False
         return True
 
     def _forget(self, group: list[bytes], durable: int) -> None:
@@ -225,6 +251,23 @@ class Recorder:
                 self._dropped = self._dropped_from_us = 0
             self.report_gap("queue_full", count, since)
 
+    def _report_unrecorded(self) -> None:
+        now = time.monotonic()
+        if not self._unrecorded or (now - self._unrecorded_at < UNRECORDED_SECONDS and not self._closing):
+            return
+        with self._lock:
+            counts, self._unrecorded = self._unrecorded, {}
+            self._unrecorded_at = now
+        facts: dict[str, int | str] = {**counts, "writer": self._writer.id}
+        self._queue(make_event("audit.policy.unrecorded", service=self.service, facts=facts))
+
+    def _queue(self, payload: bytes) -> None:
+        with self._lock:
+            self._seq += 1
+            self._pending.append(payload)
+            self._pending_bytes += len(payload)
+        self._wake.set()
+
     def report_gap(self, cause: str, count: int, from_us: int) -> None:
         """Record that `count` events since `from_us` (microseconds since 1970) are missing, and why."""
         now_us = time.time_ns() // 1000
@@ -235,12 +278,7 @@ class Recorder:
             "to": now_us // 1_000_000,
             "writer": self._writer.id,
         }
-        payload = make_event("audit.gap", outcome="failure", facts=facts)
-        with self._lock:
-            self._seq += 1
-            self._pending.append(payload)
-            self._pending_bytes += len(payload)
-        self._wake.set()
+        self._queue(make_event("audit.gap", outcome="failure", facts=facts))
 
 
 _recorders: dict[tuple[int, str], Recorder] = {}

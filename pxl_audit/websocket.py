@@ -16,6 +16,7 @@ from pxl_audit.capture import Capture
 from pxl_audit.event import ExchangeEvent, TargetPart
 from pxl_audit.exchange import MAX_PATH, Conversation, ascii_text, limited
 from pxl_audit.recorder import Recorder
+from pxl_audit.spans import current_span_ids
 
 NO_CODE = 1005
 ABNORMAL = 1006
@@ -86,9 +87,11 @@ class WebSocket(Conversation):
             self.bytes_out += _size(message)
         elif kind == "websocket.accept":
             self._accepted = True
+            self.link_span(*current_span_ids())
             self._emit(partial(self._opening, "complete", 101, "success"), last=False)
         elif kind == "websocket.http.response.start":
             self._denied = message.get("status", 403)
+            self.link_span(*current_span_ids())
         elif kind == "websocket.http.response.body":
             self.bytes_out += len(message.get("body") or b"")
         elif kind == "websocket.close" and self._closed_by is None:
@@ -96,6 +99,7 @@ class WebSocket(Conversation):
             self._code = message.get("code", 1000)
             if not self._accepted:
                 self._denied = 403  # what servers answer to a close before the handshake
+                self.link_span(*current_span_ids())
 
     def end(self) -> None:
         """Record the end; call it when the application has returned or raised."""

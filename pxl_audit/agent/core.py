@@ -10,13 +10,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pxl_audit.agent.sequencer import UnreadableEventError, sequence
+import msgspec
+
+from pxl_audit.agent.intents import BEGUN, Intents
+from pxl_audit.agent.sequencer import UnreadableEventError, decode, sequence
 from pxl_audit.agent.writers import Gathered, Writers
 from pxl_audit.directory import DataDirectory
 from pxl_audit.errors import BusyError, LogError
-from pxl_audit.event import make_event
+from pxl_audit.event import StoredEvent, make_event
 from pxl_audit.files import locked, make_directory, unlink_durably
 from pxl_audit.log.keys import load_or_create
 from pxl_audit.log.writer import LogWriter
@@ -66,6 +70,7 @@ class Agent:
                 "it was restored from an older backup than the log. Restore a vault that is as new"
             )
         self._integrate_backlog()
+        self._intents = Intents(self._open.intents)
         self.writers = Writers(directory.spool, self._open.cursors)
         if self._open.end == 0:
             self._commit(_own(make_event("audit.log.created", facts={"origin": signer.name})))
@@ -106,7 +111,7 @@ class Agent:
         with locked(self.directory.vault_lock, exclusive=True, timeout_seconds=120.0):
             sealed = seal(old.path, self.directory.sealed, old.first, old.end)
             self._sealed_end = sealed.end
-            self._open = OpenVault.create(self.directory.open_vault, old.end, old.cursors)
+            self._open = OpenVault.create(self.directory.open_vault, old.end, old.cursors, old.intents)
             old.close()
             unlink_durably(old.path)
 
@@ -119,7 +124,10 @@ class Agent:
     def _commit(self, gathered: Gathered) -> None:
         first = self._open.end
         rows = self._sequence(gathered, first)
-        self._open.append(rows, gathered.cursors or self._open.cursors)
+        for writer in gathered.finished:
+            closing = decode(self._intents.unfinished(writer, gathered.services[writer]))
+            rows += sequence(closing, first + len(rows))
+        self._open.append(rows, gathered.cursors or self._open.cursors, self._intents.copy())
         self._unpublished += rows
         self.writers.committed(gathered, first)
 
@@ -127,10 +135,11 @@ class Agent:
         """Rows of the batch; an event that nobody can read becomes a gap in its place, so that nothing shifts."""
         while True:
             try:
-                return sequence(gathered.payloads, first)
+                events = decode(gathered.payloads)
+                rows = sequence(self._paired(events, gathered.origins, first), first)
             except UnreadableEventError as error:
                 position = error.args[0]
-                _log.error("unreadable event of writer %s: a gap is recorded", gathered.origins[position] or "agent")
+                _log.error("unreadable event of writer %s: a gap is recorded", gathered.origins[position][0] or "agent")
                 now = int(time.time())
                 gathered.payloads[position] = make_event(
                     "audit.gap",
@@ -140,9 +149,27 @@ class Agent:
                         "count": 1,
                         "from": now,
                         "to": now,
-                        "writer": gathered.origins[position],
+                        "writer": gathered.origins[position][0],
                     },
                 )
+            else:
+                return rows
+
+    def _paired(
+        self, events: Sequence[StoredEvent], origins: Sequence[tuple[str, int]], first: int
+    ) -> list[StoredEvent]:
+        """The events, each completion with the leaf index of its intent among its facts."""
+        intents = Intents(self._intents.copy())
+        paired = []
+        for i, (event, (writer, seq)) in enumerate(zip(events, origins, strict=True)):
+            whole = event
+            if event.e == BEGUN:
+                intents.begun(writer, seq, first + i)
+            elif event.x is not None and (index := intents.completed(writer, event.x)) is not None:
+                whole = msgspec.structs.replace(event, f={**(event.f or {}), "intent": index})
+            paired.append(whole)
+        self._intents = intents
+        return paired
 
     def _publish_is_due(self) -> bool:
         return bool(self._unpublished) and (
@@ -182,4 +209,4 @@ class Agent:
 
 
 def _own(payload: bytes) -> Gathered:
-    return Gathered(payloads=[payload], origins=[""])
+    return Gathered(payloads=[payload], origins=[("", 0)])

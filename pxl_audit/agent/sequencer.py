@@ -22,32 +22,38 @@ class UnreadableEventError(ValueError):
     """An event is not what this version writes."""
 
 
-def sequence(payloads: Sequence[bytes], first_index: int) -> list[RowLine]:
-    """Rows for events, numbered from `first_index`.
+def decode(payloads: Sequence[bytes]) -> list[StoredEvent]:
+    """Events of payloads.
 
     Raises:
         UnreadableEventError: one of them is not an event; its position is the first argument.
     """
-    noise = os.urandom(2 * SALT_BYTES * len(payloads))
-    rows = []
+    events = []
     for i, payload in enumerate(payloads):
         try:
-            event = decode_event(payload)
+            events.append(decode_event(payload))
         except msgspec.MsgspecError as error:
             raise UnreadableEventError(i, str(error)) from None
+    return events
+
+
+def sequence(events: Sequence[StoredEvent], first_index: int) -> list[RowLine]:
+    """Rows for events, numbered from `first_index`.
+
+    Raises:
+        UnreadableEventError: a skeleton does not fit into a leaf; its position is the first argument.
+    """
+    noise = os.urandom(2 * SALT_BYTES * len(events))
+    rows = []
+    for i, event in enumerate(events):
         start = 2 * SALT_BYTES * i
-        rows.append(
-            _row(
-                event,
-                first_index + i,
-                noise[start : start + SALT_BYTES],
-                noise[start + SALT_BYTES : start + 2 * SALT_BYTES],
-            )
-        )
+        salts = noise[start : start + SALT_BYTES], noise[start + SALT_BYTES : start + 2 * SALT_BYTES]
+        rows.append(_row(event, i, first_index, salts))
     return rows
 
 
-def _row(event: StoredEvent, index: int, actor_salt: bytes, target_salt: bytes) -> RowLine:
+def _row(event: StoredEvent, position: int, first_index: int, salts: tuple[bytes, bytes]) -> RowLine:
+    actor_salt, target_salt = salts
     actor_commitment, actor, actor_text = _open(b"actor", event.actor, actor_salt)
     target_commitment, target, target_text = _open(b"target", event.target, target_salt)
     leaf = encode_leaf(
@@ -75,9 +81,9 @@ def _row(event: StoredEvent, index: int, actor_salt: bytes, target_salt: bytes) 
         )
     )
     if len(leaf) > MAX_ENTRY_BYTES or not leaf.isascii():
-        raise UnreadableEventError(index, "its skeleton is too long or not ASCII")
+        raise UnreadableEventError(position, "its skeleton is too long or not ASCII")
     return RowLine(
-        index=index,
+        index=first_index + position,
         leaf=leaf.decode("ascii"),
         actor=actor,
         actor_salt=actor_text,

@@ -46,8 +46,10 @@ class Gathered:
     cursors: dict[str, int] = field(default_factory=dict)
     done_segments: list[Path] = field(default_factory=list)
     finished: list[str] = field(default_factory=list)
-    origins: list[str] = field(default_factory=list)
-    """Writer id of each payload; empty for the agent's own."""
+    origins: list[tuple[str, int]] = field(default_factory=list)
+    """Writer id and sequence number of each payload; empty and 0 for the agent's own."""
+    services: dict[str, str] = field(default_factory=dict)
+    """Service of each finished writer."""
 
 
 class Writers:
@@ -84,7 +86,7 @@ class Writers:
 
     def committed(self, gathered: Gathered, first_index: int) -> None:
         """The batch is durable: unlink what was read to its end, note the indexes of those who asked."""
-        for i, origin in enumerate(gathered.origins):
+        for i, (origin, _) in enumerate(gathered.origins):
             if origin in self._waiting:
                 self._waiting[origin].append(first_index + i)
         for path in gathered.done_segments:
@@ -148,10 +150,10 @@ class Writers:
                 "writer": reader.writer,
             }
             gathered.payloads.append(make_event("audit.gap", outcome="failure", facts=facts))
-            gathered.origins.append("")
-        for _, payload in reading.events:
+            gathered.origins.append(("", 0))
+        for seq, payload in reading.events:
             gathered.payloads.append(payload)
-            gathered.origins.append(reader.writer)
+            gathered.origins.append((reader.writer, seq))
         if reading.events:
             self._cursors[reader.writer] = reader.cursor
         gathered.done_segments += reading.done_segments
@@ -169,12 +171,13 @@ class Writers:
             return
         if not reader.ended and reader.writer not in self._waiting:
             gathered.payloads.append(_unclean_stop(reader))
-            gathered.origins.append("")
+            gathered.origins.append(("", 0))
         self._finish(gathered, reader)
 
     def _finish(self, gathered: Gathered, reader: SpoolReader) -> None:
         self._cursors[reader.writer] = FINISHED
         gathered.finished.append(reader.writer)
+        gathered.services[reader.writer] = reader.service
 
     def _remove_stillborn(self) -> None:
         for path in self._spool.glob(f"{STARTING}*"):

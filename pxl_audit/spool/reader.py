@@ -49,7 +49,8 @@ class SpoolReader:
         self.path = path
         self.writer = path.name
         self.cursor = cursor
-        self.service = ""
+        counters = read_counters(path / STATE)
+        self.service = counters.service if counters is not None else ""
         self.ended = False
         """The writer closed its last segment in order."""
         self._segment = 0

@@ -30,16 +30,18 @@ class Counters(NamedTuple):
     durable: int
     changed_us: int
     started_us: int
+    service: str
 
 
 class StatePage:
     """The writer's side of the page."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, service: str) -> None:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         try:
             now = time.time_ns() // 1000
-            write_all(fd, _COUNTERS.pack(MAGIC, 0, 0, 0, 0, now, now).ljust(PAGE_BYTES, b"\0"))
+            start = _COUNTERS.pack(MAGIC, 0, 0, 0, 0, now, now) + service.encode("ascii") + b"\0"
+            write_all(fd, start.ljust(PAGE_BYTES, b"\0"))
             self._page = mmap.mmap(fd, PAGE_BYTES)
         finally:
             os.close(fd)
@@ -75,4 +77,5 @@ def read_counters(path: Path) -> Counters | None:
     if len(raw) < _COUNTERS.size or not raw.startswith(MAGIC):
         return None
     _, begun, ended, handed_out, durable, changed_us, started_us = _COUNTERS.unpack_from(raw)
-    return Counters(begun, ended, handed_out, durable, changed_us, started_us)
+    service = raw[_COUNTERS.size :].partition(b"\0")[0].decode("ascii", "replace")
+    return Counters(begun, ended, handed_out, durable, changed_us, started_us, service)

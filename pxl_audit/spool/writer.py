@@ -56,7 +56,7 @@ class SpoolWriter:
         self._lock_fd = open_lock_file(self.path / LOCK)
         if not try_lock(self._lock_fd, exclusive=True):
             raise OSError(f"{self.path}: a new writer's lock is held already")
-        self.state = StatePage(self.path / STATE)
+        self.state = StatePage(self.path / STATE, service)
         if ask is not None:
             write_new(self.path / ASK, ask)
         sync_directory(self.path)

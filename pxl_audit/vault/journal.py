@@ -35,18 +35,23 @@ class RowLine(msgspec.Struct, omit_defaults=True):
     target_salt: str | None = None
 
 
-class _Header(msgspec.Struct):
+Intents = Mapping[str, Mapping[str, int]]
+
+
+class _Header(msgspec.Struct, omit_defaults=True):
     vault: int
     first: int
     cursors: dict[str, int]
+    intents: dict[str, dict[str, int]] = {}
 
 
-class _CommitStart(msgspec.Struct):
+class _CommitStart(msgspec.Struct, omit_defaults=True):
     commit: int
     cursors: dict[str, int]
+    intents: dict[str, dict[str, int]] = {}
 
 
-class _Commit(_CommitStart):
+class _Commit(_CommitStart, kw_only=True):
     crc: int
 
 
@@ -62,6 +67,7 @@ class Committed:
     end: int
     cursors: dict[str, int]
     valid_bytes: int
+    intents: dict[str, dict[str, int]]
 
 
 def open_file_name(first: int) -> str:
@@ -77,6 +83,7 @@ class OpenVault:
         self.first = committed.first
         self.end = committed.end
         self.cursors = dict(committed.cursors)
+        self.intents: Intents = committed.intents
         self.bytes = committed.valid_bytes
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
@@ -90,7 +97,7 @@ class OpenVault:
         make_directory(folder)
         paths = sorted(folder.glob("*.jsonl"))
         if not paths:
-            return OpenVault.create(folder, sealed_end, {})
+            return OpenVault.create(folder, sealed_end, {}, {})
         path = paths[-1]
         committed = read_committed(path)
         if path.stat().st_size > committed.valid_bytes:
@@ -99,7 +106,7 @@ class OpenVault:
                 os.fsync(file.fileno())
         if committed.end <= sealed_end and committed.first < sealed_end:
             # Killed between sealing and beginning the next file.
-            fresh = OpenVault.create(folder, sealed_end, committed.cursors)
+            fresh = OpenVault.create(folder, sealed_end, committed.cursors, committed.intents)
             for old in paths:
                 unlink_durably(old)
             return fresh
@@ -108,15 +115,16 @@ class OpenVault:
         return OpenVault(path, committed)
 
     @staticmethod
-    def create(folder: Path, first: int, cursors: Mapping[str, int]) -> OpenVault:
+    def create(folder: Path, first: int, cursors: Mapping[str, int], intents: Intents) -> OpenVault:
         """Begin a new file."""
         path = folder / open_file_name(first)
-        header = _encode(_Header(vault=1, first=first, cursors=dict(cursors))) + b"\n"
+        still_open = {writer: dict(numbers) for writer, numbers in intents.items()}
+        header = _encode(_Header(vault=1, first=first, cursors=dict(cursors), intents=still_open)) + b"\n"
         write_atomically(path, header)
-        return OpenVault(path, Committed(first, first, dict(cursors), len(header)))
+        return OpenVault(path, Committed(first, first, dict(cursors), len(header), still_open))
 
-    def append(self, rows: Sequence[RowLine], cursors: Mapping[str, int]) -> None:
-        """Make a batch of rows, which follow the last one, and the writers' cursors durable together.
+    def append(self, rows: Sequence[RowLine], cursors: Mapping[str, int], intents: Intents | None = None) -> None:
+        """Make a batch of rows, which follow the last one, and cursors and open intents durable together.
 
         Raises:
             OSError: nothing may be assumed; this object must be recovered anew.
@@ -125,12 +133,14 @@ class OpenVault:
         lines.append(b"")
         body = b"\n".join(lines)
         end = self.end + len(rows)
-        body += _encode(_CommitStart(commit=end, cursors=dict(cursors)))[:-1]
+        still_open = {writer: dict(numbers) for writer, numbers in (intents or {}).items()}
+        body += _encode(_CommitStart(commit=end, cursors=dict(cursors), intents=still_open))[:-1]
         body += b"%s%d}\n" % (CRC_MEMBER, crc32(body))
         write_all(self._fd, body)
         os.fdatasync(self._fd)
         self.end = end
         self.cursors = dict(cursors)
+        self.intents = still_open
         self.bytes += len(body)
 
     def close(self) -> None:
@@ -154,7 +164,7 @@ def read_committed(path: Path) -> Committed:
             raise LogError(f"{path}: damaged header; restore the vault from a backup") from None
         if header.vault != 1:
             raise LogError(f"{path}: written by a newer version (vault {header.vault}); update pxl-audit")
-        committed = Committed(header.first, header.first, header.cursors, len(header_line))
+        committed = Committed(header.first, header.first, header.cursors, len(header_line), header.intents)
         position, crc = len(header_line), 0
         for line in file:
             position += len(line)
@@ -165,7 +175,7 @@ def read_committed(path: Path) -> Committed:
                     break
                 if commit.crc != crc32(line.rpartition(CRC_MEMBER)[0], crc) or commit.commit < committed.end:
                     break
-                committed = Committed(header.first, commit.commit, commit.cursors, position)
+                committed = Committed(header.first, commit.commit, commit.cursors, position, commit.intents)
                 crc = 0
             else:
                 crc = crc32(line, crc)

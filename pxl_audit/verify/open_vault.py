@@ -41,6 +41,7 @@ class _Header(msgspec.Struct, forbid_unknown_fields=True):
     vault: int
     first: Count
     cursors: dict[Writer, Sequence]
+    intents: dict[Writer, dict[str, Count]] = {}
 
 
 class _Row(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -56,6 +57,7 @@ class _Commit(msgspec.Struct, forbid_unknown_fields=True):
     commit: Count
     cursors: dict[Writer, Sequence]
     crc: Count
+    intents: dict[Writer, dict[str, Count]] = {}
 
 
 _decode_header = msgspec.json.Decoder(_Header).decode

@@ -257,6 +257,11 @@ def test_through_log_and_vault(tmp_path: Path) -> None:
 def test_whoever_is_named_stands_alone() -> None:
     """Tenant, roles and claims of the request's own user say nothing about another actor."""
     event, _ = one_inside_a_request(
-        lambda: events.signed_in("alice"), id="root", roles=("admin",), tenant="acme", auth_method="mtls", attempted=True
+        lambda: events.signed_in("alice"),
+        id="root",
+        roles=("admin",),
+        tenant="acme",
+        auth_method="mtls",
+        attempted=True,
     )
     assert event.actor.keys() == {"pxl.request.id", "pxl.time_us", "user.id"}

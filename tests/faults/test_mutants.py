@@ -62,13 +62,17 @@ MUTANTS = [
     Mutant("agent: sign on top of a vault from an older backup", "pxl_audit/agent/core.py", "if self._writer.size > self._open.end:", "if False:", "tests/agent/test_agent.py"),
     Mutant("agent: a new key where the old one is gone", "pxl_audit/log/keys.py", '        if (directory.log / "checkpoint").exists():', "        if False:", "tests/agent/test_agent.py"),
     Mutant("log: checkpoint before tiles", "pxl_audit/log/writer.py", "        self._write(files)\n        checkpoint = ", "        checkpoint = ", "tests/log"),
-    Mutant("vault: commit line not checked", "pxl_audit/vault/journal.py", "if commit.crc != crc or commit.commit < committed.end:", "if False:", "tests/vault"),
+    Mutant("vault: commit line not checked", "pxl_audit/vault/journal.py", "if commit.crc != crc32(line.rpartition(CRC_MEMBER)[0], crc) or commit.commit < committed.end:", "if False:", "tests/vault"),
     Mutant("vault: the same salt for every record", "pxl_audit/agent/sequencer.py", "os.urandom(2 * SALT_BYTES * len(payloads))", "bytes(2 * SALT_BYTES * len(payloads))", "tests/vault"),
     Mutant("vault: leave the user id in its column", "pxl_audit/vault/destroy.py", "\"user_id\": f\"CASE WHEN {gone['actor']} THEN NULL ELSE user_id END\"", '"user_id": "user_id"', "tests/vault"),
     Mutant("vault: leave the salt", "pxl_audit/vault/destroy.py", 'replaced[f"{part}_salt"] = f"CASE WHEN {gone[part]} THEN NULL ELSE {part}_salt END"', 'replaced[f"{part}_salt"] = f"{part}_salt"', "tests/vault"),
     Mutant("capture: exception not recorded as such", "pxl_audit/middleware.py", "            conversation.error_type = type(error).__name__\n", "", "tests/capture/test_outcomes.py"),
     Mutant("capture: raw path as route", "pxl_audit/exchange.py", "or template_of(self.scope))", "or template_of(self.scope) or self.scope['path'])", "tests/capture/test_who_and_where.py"),
     Mutant("capture: believe the leftmost address", "pxl_audit/client_address.py", "            if not self._trusts(node):\n                break\n", "", "tests/capture/test_client_address.py"),
+    Mutant("policy: do not wait for the intent", "pxl_audit/governed.py", "if not await self._durable(recorder, self._intent) and refuse:", "if False:", "tests/capture/test_governed.py"),
+    Mutant("policy: last byte before the record", "pxl_audit/governed.py", "            await self._record_now()\n            await self._app_send(message)", "            await self._app_send(message)\n            await self._record_now()", "tests/capture/test_governed.py"),
+    Mutant("policy: serve although the rule says refuse", "pxl_audit/governed.py", "if refuse and (recorder is None or not recorder.healthy):", "if False:", "tests/capture/test_governed.py"),
+    Mutant("agent: forget open intents when sealing", "pxl_audit/agent/core.py", "old.cursors, old.intents)", "old.cursors, {})", "tests/capture/test_governed.py"),
 ]  # fmt: skip
 
 

@@ -27,6 +27,7 @@ CAPTURE_PATH = frozenset(
         "pxl_audit.recorder",
         "pxl_audit.request_ids",
         "pxl_audit.routes",
+        "pxl_audit.spans",
         "pxl_audit.spool",
         "pxl_audit.spool.frames",
         "pxl_audit.spool.state",
