@@ -53,17 +53,17 @@ MUTANTS = [
     Mutant(
         "agent: unlink spools before the batch is durable",
         "pxl_audit/agent/core.py",
-        "        self._open.append(rows, gathered.cursors or self._open.cursors)\n        self._unpublished += rows\n        self.writers.committed(gathered, first)",
-        "        self.writers.committed(gathered, first)\n        self._open.append(rows, gathered.cursors or self._open.cursors)\n        self._unpublished += rows",
+        "        self._open.append(rows, gathered.cursors or self._open.cursors, self._intents.copy())\n        self._unpublished += rows\n        self.writers.committed(gathered, first)",
+        "        self.writers.committed(gathered, first)\n        self._open.append(rows, gathered.cursors or self._open.cursors, self._intents.copy())\n        self._unpublished += rows",
         "tests/agent/test_agent.py",
     ),
     Mutant("agent: forget how far spools were taken over", "pxl_audit/agent/core.py", "Writers(directory.spool, self._open.cursors)", "Writers(directory.spool, {})", "tests/agent/test_agent.py"),
-    Mutant("agent: no word about a killed writer", "pxl_audit/agent/writers.py", "            gathered.payloads.append(_unclean_stop(reader))\n            gathered.origins.append(\"\")\n", "            pass\n", "tests/agent/test_agent.py"),
+    Mutant("agent: no word about a killed writer", "pxl_audit/agent/writers.py", "            gathered.payloads.append(_unclean_stop(reader))\n            gathered.origins.append((\"\", 0))\n", "            pass\n", "tests/agent/test_agent.py"),
     Mutant("agent: sign on top of a vault from an older backup", "pxl_audit/agent/core.py", "if self._writer.size > self._open.end:", "if False:", "tests/agent/test_agent.py"),
     Mutant("agent: a new key where the old one is gone", "pxl_audit/log/keys.py", '        if (directory.log / "checkpoint").exists():', "        if False:", "tests/agent/test_agent.py"),
     Mutant("log: checkpoint before tiles", "pxl_audit/log/writer.py", "        self._write(files)\n        checkpoint = ", "        checkpoint = ", "tests/log"),
     Mutant("vault: commit line not checked", "pxl_audit/vault/journal.py", "if commit.crc != crc32(line.rpartition(CRC_MEMBER)[0], crc) or commit.commit < committed.end:", "if False:", "tests/vault"),
-    Mutant("vault: the same salt for every record", "pxl_audit/agent/sequencer.py", "os.urandom(2 * SALT_BYTES * len(payloads))", "bytes(2 * SALT_BYTES * len(payloads))", "tests/vault"),
+    Mutant("vault: the same salt for every record", "pxl_audit/agent/sequencer.py", "os.urandom(2 * SALT_BYTES * len(events))", "bytes(2 * SALT_BYTES * len(events))", "tests/vault"),
     Mutant("vault: leave the user id in its column", "pxl_audit/vault/destroy.py", "\"user_id\": f\"CASE WHEN {gone['actor']} THEN NULL ELSE user_id END\"", '"user_id": "user_id"', "tests/vault"),
     Mutant("vault: leave the salt", "pxl_audit/vault/destroy.py", 'replaced[f"{part}_salt"] = f"CASE WHEN {gone[part]} THEN NULL ELSE {part}_salt END"', 'replaced[f"{part}_salt"] = f"{part}_salt"', "tests/vault"),
     Mutant("capture: exception not recorded as such", "pxl_audit/middleware.py", "            conversation.error_type = type(error).__name__\n", "", "tests/capture/test_outcomes.py"),
@@ -95,7 +95,18 @@ def test_mutant_is_found(tree: Path, mutant: Mutant) -> None:
     assert original.count(mutant.old) == 1, f"{mutant.file} has changed: adapt the mutant"
     path.write_text(original.replace(mutant.old, mutant.new), encoding="utf-8")
     try:
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", "--timeout=60"]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-x",
+            "-p",
+            "no:cacheprovider",
+            "-m",
+            "not slow",
+            "--timeout=60",
+        ]
         environ = {key: value for key, value in os.environ.items() if not key.startswith("COVERAGE")}
         run = subprocess.run(
             [*command, mutant.tests], cwd=tree, env=environ, capture_output=True, text=True, timeout=110, check=False
