@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from base64 import b64decode
 from pathlib import Path
 
@@ -29,34 +24,11 @@ from pxl_audit.vault.query import published_size, rows
 from pxl_audit.vault.row import Part
 from tests.builders import fill
 from tests.real.elasticsearch_server import ElasticsearchServer
-from tests.real.shipping import documents, environ_for
+from tests.real.shipping import AgentProcess, documents, environ_for
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(600)]
 
 CANARY = "user-3"
-
-
-class AgentProcess:
-    """`pxl-audit agent run` with shipping on."""
-
-    def __init__(self, directory: DataDirectory, server: ElasticsearchServer) -> None:
-        command = [sys.executable, "-m", "pxl_audit.cli.main", "agent", "run", "--data", str(directory.root)]
-        environ = os.environ | environ_for(server)
-        self._process = subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True)
-        self._directory = directory
-
-    def wait_until_shipped(self) -> None:
-        deadline = time.monotonic() + 60
-        while not 0 < published_size(self._directory) == Cursor(self._directory.sinks, "elasticsearch").read():
-            assert time.monotonic() < deadline, "the agent does not ship"
-            assert self._process.poll() is None
-            time.sleep(0.05)
-
-    def stop(self) -> str:
-        self._process.send_signal(signal.SIGTERM)
-        _, said = self._process.communicate(timeout=60)
-        assert self._process.returncode == 0, said
-        return said
 
 
 def _expected(directory: DataDirectory) -> list[Source]:
