@@ -192,6 +192,7 @@ class Killed(BaseException):
     """Stands for a kill: no handler of ours may swallow it."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", [1, 2, 3])
 @pytest.mark.parametrize(("module", "name"), STEPS, ids=lambda value: value)
 def test_agent_killed_at_each_step_loses_and_doubles_nothing(

@@ -167,6 +167,7 @@ KILLED = textwrap.dedent(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "between", [None, append_and_wait, seal_all], ids=["one agent", "two agents", "sealed between"]
 )

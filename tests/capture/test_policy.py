@@ -149,6 +149,7 @@ def test_the_entry_stops_at_the_first_certain_rule(method: str, path: str, entry
     assert policy.at_entry(method, path, SERVICE) == entry
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(policies())
 def test_explaining_is_deciding(policy: Policy) -> None:

@@ -21,6 +21,8 @@ from pxl_audit.directory import DataDirectory
 from pxl_audit.errors import AuditError
 from tests.compliance.people import ALICE
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., tuple[int, str]]
 
 

@@ -34,6 +34,8 @@ from tests.compliance.people import (
     openings,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def _plan(directory: DataDirectory, lines: str, *, include_control: bool = False) -> Plan:
     request = plan_request(directory, opened(directory, lines).id, include_control=include_control)

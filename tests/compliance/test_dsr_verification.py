@@ -15,6 +15,8 @@ from pxl_audit.event import make_event
 from pxl_audit.vault.destroy import destroy_openings
 from tests.compliance.people import approved, executed
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def done(directory: DataDirectory) -> Request:

@@ -95,18 +95,7 @@ def test_mutant_is_found(tree: Path, mutant: Mutant) -> None:
     assert original.count(mutant.old) == 1, f"{mutant.file} has changed: adapt the mutant"
     path.write_text(original.replace(mutant.old, mutant.new), encoding="utf-8")
     try:
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-x",
-            "-p",
-            "no:cacheprovider",
-            "-m",
-            "not slow",
-            "--timeout=60",
-        ]
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout=60"]
         environ = {key: value for key, value in os.environ.items() if not key.startswith("COVERAGE")}
         run = subprocess.run(
             [*command, mutant.tests], cwd=tree, env=environ, capture_output=True, text=True, timeout=110, check=False

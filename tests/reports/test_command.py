@@ -18,6 +18,8 @@ from pxl_audit.vault.query import rows
 from tests.builders import fill
 from tests.reports.packs import build, files_of, ordinary_records, source
 
+pytestmark = pytest.mark.slow
+
 THIS_MONTH = f"{datetime.now(UTC):%Y-%m}"
 
 

@@ -32,6 +32,8 @@ from tests.reports.packs import (
     tampered,
 )
 
+pytestmark = pytest.mark.slow
+
 OVERCLAIMS = re.compile(
     r"\b(compliant|certified|satisf\w*|anonymi[sz]ed|tamper-?proof)\b|guarantee of compliance", re.I
 )

@@ -113,6 +113,7 @@ def test_destroying_destroys_exactly_what_was_named(tmp_path: Path) -> None:
     assert destroy_openings(data, named, state="erased", by=5) == 0
 
 
+@pytest.mark.slow
 def test_sealing_needs_no_memory_for_the_whole_file(tmp_path: Path) -> None:
     """150 000 rows within the sealer's 256 MiB, in order."""
     salt = b64encode(bytes(32)).decode()

@@ -11,6 +11,8 @@ from pxl_audit.verify import verify_directory
 from tests.verify import build
 from tests.verify.test_log_tampering import places
 
+pytestmark = pytest.mark.slow
+
 LEDGER = "ledger/erasures.jsonl"
 FIRST = "vault/sealed/000000000000-000000000100.parquet"
 

@@ -12,6 +12,8 @@ from pxl_audit.errors import DirectoryError, UnavailableError
 from pxl_audit.verify import verify_directory
 from tests.verify import build
 
+pytestmark = pytest.mark.slow
+
 
 def test_good_directory(good: Path) -> None:
     report = verify_directory(good)

@@ -12,6 +12,8 @@ import pytest
 from pxl_audit.verify import Report, verify_directory
 from tests.verify import build
 
+pytestmark = pytest.mark.slow
+
 Places = set[tuple[str, str, int | None]]
 
 

@@ -13,6 +13,8 @@ from pxl_audit.verify import verify_directory
 from tests.verify import build
 from tests.verify.test_log_tampering import places
 
+pytestmark = pytest.mark.slow
+
 FIRST = "vault/sealed/000000000000-000000000100.parquet"
 SECOND = "vault/sealed/000000000100-000000000280.parquet"
 OPEN = "vault/open/000000000280.jsonl"
