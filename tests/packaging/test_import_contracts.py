@@ -6,7 +6,11 @@ import subprocess
 import sys
 import tomllib
 
+import pytest
+
 from tests.packaging.tree import PACKAGES, ROOT
+
+pytestmark = pytest.mark.slow
 
 
 def test_contracts_are_kept() -> None:

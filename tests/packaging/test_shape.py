@@ -6,7 +6,11 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.packaging.tree import PACKAGES, name_of, parsed, python_files
+
+pytestmark = pytest.mark.slow
 
 FILE_LINES = 400
 TEST_FILE_LINES = 600

@@ -8,6 +8,8 @@ import pytest
 
 from tests.packaging.tree import name_of, text_files
 
+pytestmark = pytest.mark.slow
+
 # The patterns are written so that they do not find themselves.
 NOT_OURS = {
     "a path of one machine": r"(?<![\w.])/([w]ork|[r]oot|[f]arm|home/[a-z]+)/",
