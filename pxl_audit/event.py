@@ -15,6 +15,8 @@ from pxl_audit.errors import UsageError
 
 MAX_SAFE_INTEGER = 2**53 - 1
 MAX_EVENT_BYTES = 1_000_000
+BEGUN = "http.request.begun"
+"""Event name of an intent: durable before the application is called."""
 
 Json = str | int | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 

@@ -125,13 +125,6 @@ def unlink_durably(path: Path) -> None:
         sync_directory(path.parent)
 
 
-def remove_directory(path: Path) -> None:
-    """Remove an empty directory durably; no error if it is gone already."""
-    with contextlib.suppress(FileNotFoundError):
-        path.rmdir()
-        sync_directory(path.parent)
-
-
 def try_lock(fd: int, *, exclusive: bool) -> bool:
     """Take a `flock` without waiting; False if somebody else holds it."""
     try:

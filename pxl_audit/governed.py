@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pxl_audit.asgi_types import Message, Receive, Scope, Send
-from pxl_audit.event import ExchangeEvent, TargetPart, encode_event
+from pxl_audit.event import BEGUN, ExchangeEvent, TargetPart, encode_event
 from pxl_audit.exchange import MAX_PATH, METHODS, Exchange, limited
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 DURABLE_SECONDS = 5.0
 """A request never waits longer for the disk than this; what then happens is the failure policy's to say."""
 RETRY_AFTER_SECONDS = 1
-BEGUN = "http.request.begun"
 
 
 class RefusedError(Exception):

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from pxl_audit.agent.intents import BEGUN, Intents
+from pxl_audit.agent.intents import Intents
 from pxl_audit.agent.sequencer import UnreadableEventError, decode, sequence
 from pxl_audit.agent.writers import Gathered, Writers
 from pxl_audit.directory import DataDirectory
 from pxl_audit.errors import BusyError, LogError
-from pxl_audit.event import StoredEvent, make_event
+from pxl_audit.event import BEGUN, StoredEvent, make_event
 from pxl_audit.files import locked, make_directory, unlink_durably
 from pxl_audit.log.keys import load_or_create
 from pxl_audit.log.writer import LogWriter

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 
 from pxl_audit.event import make_event
 
-BEGUN = "http.request.begun"
 Open = dict[str, dict[str, int]]
 
 
